@@ -1,0 +1,44 @@
+"""Errors for the person who reads them: one exception type per kind of user error."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class CastaliaError(Exception):
+    """Base of every error a user can cause. The message is one clear sentence; the command line prints it alone."""
+
+
+class DocumentError(CastaliaError):
+    """A document, or one part of it, cannot be understood."""
+
+
+class ImageError(CastaliaError):
+    """A picture cannot be read."""
+
+
+class SpeechError(CastaliaError):
+    """A sound cannot be read."""
+
+
+class RecipeError(CastaliaError):
+    """A recipe, or a field of one, is wrong."""
+
+
+class TaskError(CastaliaError):
+    """A task, split or difficulty does not exist."""
+
+
+class DataError(CastaliaError):
+    """A data source cannot be had or read."""
+
+
+class CheckpointError(CastaliaError):
+    """A checkpoint cannot be written or read."""
+
+
+def nearest(name: str, options: Iterable[str]) -> str:
+    """Return a hint such as ``did you mean 'mazes'? (there are: charts, mazes)`` for a misspelt `name`."""
+    options = sorted(options)
+    close = difflib.get_close_matches(name, options, n=1, cutoff=0.4)
+    known = f"there are: {', '.join(options)}"
+    return f"did you mean {close[0]!r}? ({known})" if close else known
