@@ -1,0 +1,1 @@
+"""Sequences out: cache, sampler, generation. The only thing that makes tokens."""

@@ -1,0 +1,1 @@
+"""Benchmark tasks, the accuracy table and the report."""

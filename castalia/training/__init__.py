@@ -1,0 +1,1 @@
+"""The one trainer: optimizers, schedule, checkpoints, distribution, metrics. Blind to algorithms."""

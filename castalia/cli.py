@@ -1,0 +1,236 @@
+"""The command `castalia`: a thin face over the house. Heavy imports wait until a command needs them."""
+
+import json as jsonlib
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from castalia.errors import CastaliaError
+
+if TYPE_CHECKING:
+    from castalia.training.recipe import Recipe
+
+RUNS = Path("runs")
+
+Set = Annotated[tuple[str, ...], tyro.conf.arg(name="set", metavar="FIELD=VALUE")]
+
+
+def run(
+    recipe: tyro.conf.Positional[str] = "pocket",
+    /,
+    minutes: float | None = None,
+    steps: int | None = None,
+    out: Path | None = None,
+    questions: int = 100,
+    overrides: Set = (),
+) -> None:
+    """Educate a model: fetch data, pre-train, examine on held-out input, write the report.
+
+    Example: castalia run pocket --minutes 10
+    Run it again after an interruption and it goes on where it was.
+
+    Args:
+        recipe: name of a recipe, or path of a .py file with a function recipe().
+        minutes: wall-clock budget of training (default: the recipe's).
+        steps: optimizer steps instead of minutes.
+        out: run directory (default: runs/RECIPE).
+        questions: exam questions a family and difficulty.
+        overrides: fields of the recipe, as model.width=256.
+    """
+    from castalia.data import commands
+    from castalia.education import educate, summarise
+
+    made = _recipe(recipe, minutes, steps, overrides)
+    commands.fetch()
+    summarise(educate(made, out or RUNS / made.name, questions=questions))
+
+
+def pretrain(
+    recipe: tyro.conf.Positional[str] = "pocket",
+    /,
+    minutes: float | None = None,
+    steps: int | None = None,
+    out: Path | None = None,
+    overrides: Set = (),
+) -> None:
+    """Pre-train a recipe; go on with the run if it was interrupted. Works under torchrun.
+
+    Example: castalia pretrain pocket --minutes 5 --set model.width=256 data.mixture=mazes:1
+    Example: torchrun --nproc-per-node 2 -m castalia pretrain pocket --steps 1000
+
+    Args:
+        recipe: name of a recipe, or path of a .py file with a function recipe().
+        minutes: wall-clock budget (default: the recipe's).
+        steps: optimizer steps instead of minutes.
+        out: run directory (default: runs/RECIPE).
+        overrides: fields of the recipe, as model.width=256.
+    """
+    from castalia.console import console, training_progress
+    from castalia.training.pretrain import pretrain as train
+
+    made = _recipe(recipe, minutes, steps, overrides)
+    directory = out or RUNS / made.name
+    with training_progress(made.training.minutes, made.training.steps) as report:
+        trainer = train(made, directory, report=report, warn=console.print)
+    if trainer.processes.is_first:
+        console.print(f"trained {trainer.progress.step} steps in {directory}; examine it: castalia eval {directory}")
+
+
+def evaluate(
+    run: tyro.conf.Positional[Path],
+    /,
+    task: tuple[str, ...] = (),
+    difficulty: tuple[int, ...] = (),
+    n: int = 100,
+    split: str = "held_out",
+    json: bool = False,
+) -> None:
+    """Examine a run on held-out questions.
+
+    Example: castalia eval runs/pocket --task charts mazes --difficulty 1 2 3 --n 200
+
+    Args:
+        run: run directory.
+        task: task families (default: those it was trained on).
+        difficulty: difficulties from 1 to 10 (default: those it was trained on).
+        n: questions a family and difficulty.
+        split: held_out, out_of_range or train.
+        json: print one line of JSON instead of a table.
+    """
+    from castalia.console import accuracy_table, console
+    from castalia.education import examine_run
+
+    examination = examine_run(
+        run, tasks=list(task) or None, difficulties=tuple(difficulty) or None, questions=n, split=split
+    )
+    evaluation = examination.to_json()
+    print(jsonlib.dumps(evaluation)) if json else console.print(accuracy_table(evaluation))
+
+
+def ask(
+    run: tyro.conf.Positional[Path],
+    question: tyro.conf.Positional[str] = "",
+    /,
+    image: tuple[Path, ...] = (),
+    speech: tuple[Path, ...] = (),
+    temperature: float = 0.0,
+    seed: int = 0,
+    max_tokens: int = 256,
+    json: bool = False,
+) -> None:
+    """Ask a trained model a question, about pictures and sounds if you like.
+
+    Example: castalia ask runs/pocket "Which is largest?" --image chart.png
+    Example: castalia ask runs/pocket "What is said?" --speech words.ogg
+
+    Args:
+        run: run directory.
+        question: the question; may be empty if it is spoken or in the picture.
+        image: picture files.
+        speech: sound files.
+        temperature: 0 takes the likeliest answer.
+        seed: seed of the draw where temperature is above 0.
+        max_tokens: longest reply.
+        json: print thoughts, answer and log-probability as one line of JSON.
+    """
+    from castalia.assistant import Assistant
+    from castalia.console import console
+    from castalia.engine.engine import Sampling
+
+    if not (question or image or speech):
+        raise CastaliaError("ask something: a question, --image or --speech")
+    sampling = Sampling(max_tokens=max_tokens, temperature=temperature, seed=seed)
+    reply = Assistant.load(run).reply(question, image=list(image), speech=list(speech), sampling=sampling)
+    if json:
+        values = {"thoughts": reply.thoughts, "answer": reply.answer, "logprob": sum(reply.logprobs)}
+        print(jsonlib.dumps(values | {"stopped": reply.stopped}))
+        return
+    if reply.thoughts:
+        console.print(reply.thoughts, style="dim", markup=False, highlight=False)
+    console.print(reply.answer, markup=False, highlight=False)
+
+
+def data_fetch(sources: tyro.conf.Positional[tuple[str, ...]] = ()) -> None:
+    """Fetch data sources into the cache (default: all that tasks need). What cannot be had is left out with one line.
+
+    Args:
+        sources: names from `castalia data ls`.
+    """
+    from castalia.data import commands
+
+    commands.fetch(list(sources) or None)
+
+
+def data_ls(json: bool = False) -> None:
+    """List data sources with counts, sizes and licences.
+
+    Args:
+        json: print JSON instead of a table.
+    """
+    from castalia.data import commands
+
+    commands.ls(json=json)
+
+
+def data_build(file: tyro.conf.Positional[Path], /, out: Path | None = None) -> None:
+    """Make your own documents trainable: FILE.jsonl in the OpenAI message format, with pictures and sounds.
+
+    Example: castalia data build mine.jsonl && castalia pretrain pocket --set data.mixture=mine:1
+
+    Args:
+        file: one document a line: {"messages": [...]}.
+        out: directory to write (default: FILE without .jsonl).
+    """
+    from castalia.data import commands
+
+    commands.build(file, out or file.with_suffix(""))
+
+
+COMMANDS = {"run": run, "pretrain": pretrain, "eval": evaluate, "ask": ask}
+DATA_COMMANDS = {"fetch": data_fetch, "ls": data_ls, "build": data_build}
+
+
+def _data() -> None:
+    """Data: fetch, ls, build (see `castalia data --help`)."""
+
+
+def _recipe(name: str, minutes: float | None, steps: int | None, overrides: tuple[str, ...]) -> "Recipe":
+    from castalia.recipes import load_recipe
+
+    settings = {}
+    for item in overrides:
+        field, equals, value = item.partition("=")
+        if not equals:
+            raise CastaliaError(f"--set expects FIELD=VALUE, got {item!r}")
+        settings[field] = value
+    if minutes is not None:
+        settings["training.minutes"] = str(minutes)
+    if steps is not None:
+        settings["training.steps"] = str(steps)
+    return load_recipe(name).override(settings)
+
+
+def main() -> None:
+    """Run the command line; errors of the user's are one sentence and exit status 1."""
+    arguments = sys.argv[1:]
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(_cache() / "inductor"))
+    try:
+        if arguments[:1] == ["data"]:
+            tyro.extras.subcommand_cli_from_dict(DATA_COMMANDS, prog="castalia data", args=arguments[1:])
+        else:
+            tyro.extras.subcommand_cli_from_dict(
+                COMMANDS | {"data": _data}, prog="castalia", description=__doc__, args=arguments or ["--help"]
+            )
+    except CastaliaError as error:
+        print(f"castalia: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("\ncastalia: stopped; the same command goes on from the last checkpoint", file=sys.stderr)
+        sys.exit(130)
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "castalia"

@@ -1,0 +1,60 @@
+"""What a person sees in the terminal: progress of training, and tables of results."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+console = Console()
+
+
+@contextmanager
+def training_progress(minutes: float, steps: int | None) -> Iterator[Any]:
+    """Show a bar for training; yields the function that takes every line of metrics."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=False) as progress:
+        bar = progress.add_task("training: warming up", total=1.0)
+        interactive = console.is_terminal
+        last_shown = 0.0
+
+        def report(line: dict[str, Any]) -> None:
+            nonlocal last_shown
+            clock = line["clock"]
+            last = steps or clock["last_step"]
+            done = line["step"] / last if last else clock["seconds"] / (60 * minutes)
+            left = clock["seconds"] * (1 / max(done, 1e-6) - 1)
+            peak = f" · {clock['peak_share']:.0%} of peak" if clock["peak_share"] else ""
+            text = (
+                f"step {line['step']} · loss {line['loss']:.3f} · {clock['tokens_per_second']:,.0f} tokens/s{peak}"
+                f" · {int(left) // 60}:{int(left) % 60:02d} left"
+            )
+            progress.update(bar, completed=min(1.0, done), description=text)
+            # A log file gets a line every half a minute instead of a bar.
+            if not interactive and clock["seconds"] - last_shown >= 30:
+                last_shown = clock["seconds"]
+                print(text, file=sys.stderr, flush=True)
+
+        yield report
+
+
+def accuracy_table(evaluation: dict[str, Any]) -> Table:
+    """Return the table of accuracy by family and difficulty, with the chance level beside it."""
+    families = evaluation["families"]
+    difficulties = sorted({int(d) for rows in families.values() for d in rows})
+    table = Table(title="held-out answers exactly right", title_justify="left")
+    table.add_column("family")
+    for difficulty in difficulties:
+        table.add_column(f"difficulty {difficulty}", justify="right")
+    table.add_column("mean", justify="right", style="bold")
+    table.add_column("chance", justify="right", style="dim")
+    for name, rows in families.items():
+        cells = [f"{rows[str(d)]['accuracy']:.0%}" if str(d) in rows else "" for d in difficulties]
+        chance = sum(row["chance"] for row in rows.values()) / len(rows)
+        table.add_row(name, *cells, f"{evaluation['means'][name]:.1%}", f"{chance:.0%}")
+    table.add_section()
+    table.add_row("average", *[""] * len(difficulties), f"{evaluation['accuracy']:.1%}", "")
+    return table

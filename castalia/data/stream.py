@@ -1,0 +1,109 @@
+"""Streams of packed batches made by worker processes, each resumable at any batch."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch.utils.data
+
+from castalia.data.mixture import Mixture
+from castalia.perception.packing import Batch, Packer, concatenate
+from castalia.perception.perceive import Perception
+
+
+@dataclass(frozen=True)
+class Feed:
+    """One global batch is the union of `streams` smaller ones of `rows / streams` rows.
+
+    Stream s holds the documents at indices s, s + streams, s + 2 · streams, ... It is the unit of everything: a process
+    of a distributed run reads its share of the streams, a worker makes some of them, and a checkpoint keeps the next
+    index of each. So what is learned at step n does not depend on how many processes or workers there are.
+    """
+
+    rows: int
+    length: int
+    streams: int
+    workers: int = 1
+
+    def __post_init__(self) -> None:
+        if self.rows % self.streams:
+            raise ValueError(f"rows {self.rows} must be a multiple of streams {self.streams}")
+
+
+class _Streams(torch.utils.data.IterableDataset):
+    """Runs in a worker: yields (stream, batch, index the next batch starts at), its streams in turn."""
+
+    def __init__(
+        self,
+        make: Callable[[], tuple[Mixture, Perception]],
+        feed: Feed,
+        mine: list[int],
+        positions: list[int],
+    ) -> None:
+        super().__init__()
+        self.make, self.feed, self.mine, self.positions = make, feed, mine, positions
+
+    def __iter__(self) -> Iterator[tuple[int, Batch, int]]:
+        info = torch.utils.data.get_worker_info()
+        number, count = (info.id, info.num_workers) if info else (0, 1)
+        mixture, perception = self.make()
+        streams = {s: self._batches(s, mixture, perception) for s in self.mine[number::count]}
+        while True:
+            for stream, batches in streams.items():
+                batch, position = next(batches)
+                yield stream, batch, position
+
+    def _batches(self, stream: int, mixture: Mixture, perception: Perception) -> Iterator[tuple[Batch, int]]:
+        packer = Packer(self.feed.rows // self.feed.streams, self.feed.length, perception.special["pad"])
+        index = self.positions[stream]
+        while True:
+            sequence = perception(mixture.document(index))
+            # A document longer than a row can never be learned whole; cutting it would teach half an answer.
+            if len(sequence) <= self.feed.length and (batch := packer.add(sequence)) is not None:
+                yield batch, index
+            index += self.feed.streams
+
+
+class Loader:
+    """Yields one process's share of every global batch; `positions` is where each of its streams goes on."""
+
+    def __init__(
+        self,
+        make: Callable[[], tuple[Mixture, Perception]],
+        feed: Feed,
+        positions: list[int] | None = None,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        """Open the streams of process `rank` of `world`; `make` builds mixture and perception inside the worker."""
+        if feed.streams % world:
+            raise ValueError(f"{feed.streams} streams cannot be shared by {world} processes")
+        self.positions = list(positions or range(feed.streams))
+        self.mine = list(range(rank, feed.streams, world))
+        workers = min(feed.workers, len(self.mine))
+        while workers and len(self.mine) % workers:
+            workers -= 1
+        dataset = _Streams(make, feed, self.mine, list(self.positions))
+        self._items = iter(
+            torch.utils.data.DataLoader(
+                dataset,
+                batch_size=None,
+                num_workers=workers,
+                collate_fn=_same,
+                prefetch_factor=2 * len(self.mine) if workers else None,
+            )
+        )
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self
+
+    def __next__(self) -> Batch:
+        batches = []
+        for _ in self.mine:
+            stream, batch, position = next(self._items)
+            batches.append(batch)
+            self.positions[stream] = position
+        return concatenate(batches)
+
+
+def _same(item: object) -> object:
+    return item

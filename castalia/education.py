@@ -1,0 +1,131 @@
+"""The whole education of one model: fetch, school, exam, report. What `castalia run` does."""
+
+import io
+import json
+import time
+import wave
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image as pillow
+
+from castalia.console import accuracy_table, console, training_progress
+from castalia.data.catalog import build_task
+from castalia.document import SAMPLE_RATE, Document, Image, Speech
+from castalia.engine.engine import Engine
+from castalia.evals.examine import Answered, Examination, examine
+from castalia.evals.report import write_report
+from castalia.tasks.task import Task
+from castalia.training.metrics import read_metrics
+from castalia.training.pretrain import pretrain
+from castalia.training.recipe import Recipe
+from castalia.training.run import load_model, load_recipe_of
+
+EXAMPLES_PER_FAMILY = 12
+"""Held-out examples a family that the report shows."""
+
+
+@dataclass(frozen=True)
+class Education:
+    """What came out of a run: its directory, the exam's results, and how long each part took in seconds."""
+
+    directory: Path
+    evaluation: dict[str, Any]
+    seconds: dict[str, float]
+
+
+def educate(recipe: Recipe, directory: Path, *, questions: int = 100) -> Education:
+    """Train `recipe` in `directory` (or go on with it), examine it on held-out input, write the report.
+
+    `questions` are put a family and difficulty. Every part that is already done is not done again.
+    """
+    seconds: dict[str, float] = {}
+    started = time.perf_counter()
+    with training_progress(recipe.training.minutes, recipe.training.steps) as report:
+        pretrain(recipe, directory, report=report, warn=console.print)
+    seconds["school"] = time.perf_counter() - started
+    started = time.perf_counter()
+    with console.status("exam: held-out questions"):
+        examination = examine_run(directory, questions=questions)
+    seconds["exam"] = time.perf_counter() - started
+    evaluation = examination.to_json()
+    (directory / "evaluation.json").write_text(json.dumps(evaluation, indent=2))
+    examples = [to_report(answered) for answered in _choose(examination)]
+    write_report(directory, read_metrics(directory / "metrics.jsonl"), evaluation, examples)
+    return Education(directory, evaluation, seconds)
+
+
+def examine_run(
+    directory: Path,
+    *,
+    tasks: list[str] | None = None,
+    difficulties: tuple[int, ...] | None = None,
+    questions: int = 100,
+    split: Any = "held_out",
+) -> Examination:
+    """Examine the newest checkpoint of a run on `tasks` (default: those it was trained on)."""
+    recipe = load_recipe_of(directory)
+    names = tasks or [name for name in recipe.data.mixture if not Path(name).is_dir()]
+    built: dict[str, Task] = {name: build_task(name) for name in names}
+    engine = Engine(*load_model(directory))
+    return examine(engine, built, difficulties=difficulties or recipe.data.difficulties, n=questions, split=split)
+
+
+def _choose(examination: Examination) -> list[Answered]:
+    """Take the first answers of every family, difficulties mixed; nothing is picked for looking good."""
+    chosen: list[Answered] = []
+    for family in dict.fromkeys(a.example.family for a in examination.answered):
+        mine = [a for a in examination.answered if a.example.family == family]
+        chosen += mine[:: max(1, len(mine) // EXAMPLES_PER_FAMILY)][:EXAMPLES_PER_FAMILY]
+    return chosen
+
+
+def to_report(answered: Answered) -> dict[str, Any]:
+    """Return one answered question as the report shows it, with picture and sound as files' bytes."""
+    question = answered.example.questions[answered.index]
+    return {
+        "family": answered.example.family,
+        "difficulty": answered.example.difficulty,
+        "kind": question.kind,
+        "question": question.text,
+        "thoughts": answered.reply.thoughts,
+        "answer": answered.reply.answer,
+        "reference": question.answer,
+        "correct": answered.value == 1.0,
+        "image_png": _png(answered.example.context),
+        "audio_wav": _wav(answered.example.context),
+    }
+
+
+def _png(document: Document) -> bytes | None:
+    for part in document:
+        if isinstance(part.content, Image):
+            buffer = io.BytesIO()
+            pillow.fromarray(part.content.pixels_HWC).save(buffer, "PNG", optimize=True)
+            return buffer.getvalue()
+    return None
+
+
+def _wav(document: Document) -> bytes | None:
+    for part in document:
+        if isinstance(part.content, Speech):
+            buffer = io.BytesIO()
+            with wave.open(buffer, "wb") as file:
+                file.setnchannels(1)
+                file.setsampwidth(2)
+                file.setframerate(SAMPLE_RATE)
+                file.writeframes((part.content.samples.clip(-1, 1) * 32767).astype(np.int16).tobytes())
+            return buffer.getvalue()
+    return None
+
+
+def summarise(education: Education) -> None:
+    """Print the table, where the report is, and the command that asks the model a question."""
+    console.print(accuracy_table(education.evaluation))
+    times = ", ".join(f"{name} {int(s) // 60}:{int(s) % 60:02d}" for name, s in education.seconds.items())
+    console.print(f"time: {times}")
+    console.print(f"report: {education.directory / 'report.html'}")
+    console.print("ask it something:")
+    console.print(f'  castalia ask {education.directory} "Make 10 from 2, 5."', highlight=False)

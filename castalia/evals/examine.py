@@ -1,0 +1,99 @@
+"""Examine a model on task families: held-out examples, exact verifiers, counts by family, difficulty and kind."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from castalia.engine.engine import Engine, Reply, Sampling
+from castalia.tasks.task import Example, Split, Task
+
+
+@dataclass
+class Tally:
+    """Answers judged so far; `chance` sums the probabilities of guessing right."""
+
+    n: int = 0
+    correct: float = 0.0
+    chance: float = 0.0
+
+    def add(self, value: float, chance: float) -> None:
+        """Count one answer."""
+        self.n, self.correct, self.chance = self.n + 1, self.correct + value, self.chance + chance
+
+    def to_json(self) -> dict[str, Any]:
+        """Return counts, accuracy and mean chance."""
+        return {
+            "n": self.n,
+            "correct": self.correct,
+            "accuracy": self.correct / max(1, self.n),
+            "chance": self.chance / max(1, self.n),
+        }
+
+
+@dataclass
+class Answered:
+    """One question put to the model, with what it answered."""
+
+    example: Example
+    index: int
+    reply: Reply
+    value: float
+
+
+@dataclass
+class Examination:
+    """Results by family and difficulty, and every single answer."""
+
+    tallies: dict[tuple[str, int, str], Tally] = field(default_factory=dict)
+    answered: list[Answered] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return ``{"families": {family: {difficulty: {n, correct, accuracy, chance, kinds}}}, "accuracy": mean}``.
+
+        The mean is over families, each family's over its difficulties, so that no family counts by its size.
+        """
+        families: dict[str, Any] = {}
+        for (family, difficulty, kind), tally in sorted(self.tallies.items()):
+            row = families.setdefault(family, {}).setdefault(str(difficulty), {"total": Tally(), "kinds": {}})
+            row["kinds"][kind] = tally.to_json()
+            total = row["total"]
+            total.n, total.correct, total.chance = (
+                total.n + tally.n,
+                total.correct + tally.correct,
+                total.chance + tally.chance,
+            )
+        for rows in families.values():
+            for difficulty, row in rows.items():
+                rows[difficulty] = row["total"].to_json() | {"kinds": row["kinds"]}
+        means = {name: sum(r["accuracy"] for r in rows.values()) / len(rows) for name, rows in families.items()}
+        return {"families": families, "means": means, "accuracy": sum(means.values()) / max(1, len(means))}
+
+
+def examine(
+    engine: Engine,
+    tasks: dict[str, Task],
+    *,
+    difficulties: tuple[int, ...] = (1, 2, 3),
+    n: int = 100,
+    split: Split = "held_out",
+    sampling: Sampling | None = None,
+    seed: int = 0,
+    progress: Callable[[str, int], None] | None = None,
+) -> Examination:
+    """Ask `n` questions of every task at every difficulty; one question of each example, each in its turn."""
+    result = Examination()
+    for name, task in tasks.items():
+        for difficulty in difficulties:
+            examples = [task.sample(seed + i, difficulty, split) for i in range(n)]
+            indices = [i % len(example.questions) for i, example in enumerate(examples)]
+            prompts = [example.prompt(index) for example, index in zip(examples, indices, strict=True)]
+            replies = engine.generate(prompts, sampling or Sampling(max_tokens=96))
+            for example, index, reply in zip(examples, indices, replies, strict=True):
+                question = example.questions[index]
+                value = task.score(example, reply.answer, index).value
+                tally = result.tallies.setdefault((name, difficulty, question.kind), Tally())
+                tally.add(value, question.chance)
+                result.answered.append(Answered(example, index, reply, value))
+            if progress:
+                progress(name, difficulty)
+    return result

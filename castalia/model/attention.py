@@ -1,0 +1,73 @@
+"""Rotary places, masks, and attention over queries, keys and values."""
+
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from castalia.model.config import ModelConfig
+
+
+class Cache(Protocol):
+    """What the engine hands to the model to remember keys and values of earlier positions."""
+
+    def extend(self, layer: int, k_BHTd: Tensor, v_BHTd: Tensor) -> tuple[Tensor, Tensor]:
+        """Store new keys and values of `layer`; return all of them, old and new, [B, H, S, d]."""
+        ...
+
+
+def rotary_angles(places_BT3: Tensor, config: ModelConfig) -> tuple[Tensor, Tensor]:
+    """Return cosines and sines [B, T, 1, d/2] for places (time, row, column).
+
+    With three axes half of the pairs turn with time, a quarter with the row, a quarter with the column.
+    """
+    pairs = config.head_dim // 2
+    split = (pairs,) if config.rope_axes == 1 else (pairs - 2 * (pairs // 4), pairs // 4, pairs // 4)
+    angles = []
+    for axis, count in enumerate(split):
+        powers = torch.arange(count, device=places_BT3.device, dtype=torch.float32) / count
+        angles.append(places_BT3[..., axis, None].float() * config.rope_base**-powers)
+    angles_BTp = torch.cat(angles, -1)[:, :, None]
+    return angles_BTp.cos(), angles_BTp.sin()
+
+
+def rotate(x_BTHd: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Turn the pairs (i, i + d/2) of every head by their angle."""
+    a, b = x_BTHd.chunk(2, -1)
+    return torch.cat((a * cos - b * sin, a * sin + b * cos), -1)
+
+
+def attention_masks(
+    documents_BT: Tensor, images_BT: Tensor, config: ModelConfig, dtype: torch.dtype
+) -> tuple[Tensor, Tensor]:
+    """Return additive masks (window, global) of shape [B, 1, T, T]: 0 where attention is allowed, -inf elsewhere.
+
+    A position sees earlier positions of its own document and, inside one image, later patches too. Padding
+    (document -1) sees itself only, so that no row of the softmax is empty.
+    """
+    T = documents_BT.shape[1]
+    order = torch.arange(T, device=documents_BT.device)
+    distance_TT = order[:, None] - order[None, :]
+    allowed = (documents_BT[:, :, None] == documents_BT[:, None, :]) & (documents_BT >= 0)[:, :, None]
+    seen = distance_TT >= 0
+    same_image = torch.zeros((), dtype=torch.bool, device=documents_BT.device)
+    if config.bidirectional_images:
+        same_image = (images_BT[:, :, None] == images_BT[:, None, :]) & (images_BT >= 0)[:, :, None]
+    itself = distance_TT == 0
+    everything = (allowed & (seen | same_image)) | itself
+    window = (allowed & ((seen & (distance_TT < (config.window or T))) | same_image)) | itself
+    return tuple(  # type: ignore[return-value]
+        torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill_(~mask, float("-inf"))[:, None]
+        for mask in (window, everything)
+    )
+
+
+def attend(q_BTHd: Tensor, k_BHSd: Tensor, v_BHSd: Tensor, mask: Tensor | None) -> Tensor:
+    """Return softmax(q k / sqrt(d)) v as [B, T, H, d]; `mask` None means plainly causal."""
+    q_BHTd = q_BTHd.transpose(1, 2)
+    groups = q_BHTd.shape[1] // k_BHSd.shape[1]
+    if groups > 1:
+        k_BHSd, v_BHSd = k_BHSd.repeat_interleave(groups, 1), v_BHSd.repeat_interleave(groups, 1)
+    y = F.scaled_dot_product_attention(q_BHTd, k_BHSd, v_BHSd, attn_mask=mask, is_causal=mask is None)
+    return y.transpose(1, 2)

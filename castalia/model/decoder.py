@@ -1,0 +1,186 @@
+"""The decoder: one stack of pre-norm blocks over text, patches and frames alike."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from castalia.model.attention import Cache, attend, attention_masks, rotary_angles, rotate
+from castalia.model.config import ModelConfig
+from castalia.model.mlp import MLP, MixtureOfExperts, activate
+from castalia.perception.packing import Batch
+
+
+@dataclass
+class ModelInput:
+    """What the decoder reads: B rows of T positions, N patches and M frames among them.
+
+    `patch_at_N` and `frame_at_M` are flat indices into B·T. `documents_BT` is -1 on padding; `images_BT` is -1 outside
+    images. `masks` (window, global) replace the ones made from documents and images, where a cache needs others; a
+    pair of None means plainly causal.
+    """
+
+    tokens_BT: Tensor
+    places_BT3: Tensor
+    documents_BT: Tensor
+    images_BT: Tensor
+    patches_NP: Tensor
+    patch_at_N: Tensor
+    frames_MF: Tensor
+    frame_at_M: Tensor
+    masks: tuple[Tensor | None, Tensor | None] | None = None
+
+    @classmethod
+    def of(cls, batch: Batch, device: torch.device | str = "cpu") -> "ModelInput":
+        """Put a packed batch on `device`."""
+        names = [f.name for f in fields(cls) if f.name != "masks"]
+        return cls(**{name: torch.from_numpy(getattr(batch, name)).to(device) for name in names})
+
+
+def norm(x: Tensor) -> Tensor:
+    """RMS norm without weights over the last dimension."""
+    return F.rms_norm(x, (x.shape[-1],))
+
+
+class Block(nn.Module):
+    """Attention and MLP with residual connections, in parallel or one after the other."""
+
+    def __init__(self, config: ModelConfig, layer: int) -> None:
+        super().__init__()
+        self.config, self.layer = config, layer
+        D, kv = config.width, config.key_value_heads * config.head_dim
+        self.qkv_widths = (D, kv, kv)
+        self.query = nn.Linear(D, D, bias=False)
+        self.key = nn.Linear(D, kv, bias=False)
+        self.value = nn.Linear(D, kv, bias=False)
+        self.gate = nn.Linear(D, config.heads, bias=False) if config.gated_attention else None
+        self.output = nn.Linear(D, D, bias=False)
+        self.mlp = MixtureOfExperts(config) if config.experts else MLP(config)
+        self.value_mix = nn.Parameter(torch.tensor(0.5)) if config.has_value_embedding(layer) else None
+
+    def forward(
+        self,
+        x_BTD: Tensor,
+        rotary: tuple[Tensor, Tensor] | None,
+        mask: Tensor | None,
+        values_BTK: Tensor | None = None,
+        cache: Cache | None = None,
+    ) -> Tensor:
+        """Map [B, T, D] to [B, T, D]; `values_BTK` are value embeddings, `cache` holds earlier keys and values."""
+        h = norm(x_BTD)
+        if not self.config.parallel_blocks or not isinstance(self.mlp, MLP):
+            y = F.linear(h, torch.cat((self.query.weight, self.key.weight, self.value.weight)))
+            x_BTD = x_BTD + self.output(self.attention(h, y, rotary, mask, values_BTK, cache))
+            return x_BTD + self.mlp(norm(x_BTD))
+        # One product in, one product out: at small widths fewer, fatter products are what a machine is good at.
+        inward = torch.cat((self.query.weight, self.key.weight, self.value.weight, self.mlp.up.weight))
+        y, hidden = F.linear(h, inward).split((sum(self.qkv_widths), self.mlp.up.out_features), -1)
+        attended = self.attention(h, y, rotary, mask, values_BTK, cache)
+        outward = torch.cat((self.output.weight, self.mlp.down.weight), 1)
+        return x_BTD + F.linear(torch.cat((attended, activate(hidden, self.config.activation)), -1), outward)
+
+    def attention(
+        self,
+        h_BTD: Tensor,
+        qkv: Tensor,
+        rotary: tuple[Tensor, Tensor] | None,
+        mask: Tensor | None,
+        values_BTK: Tensor | None,
+        cache: Cache | None,
+    ) -> Tensor:
+        """Return the gated attention output [B, T, D] before its projection."""
+        q, k, v = (part.unflatten(-1, (-1, self.config.head_dim)) for part in qkv.split(self.qkv_widths, -1))
+        if self.config.qk_norm:
+            q, k = norm(q), norm(k)
+        if rotary is not None:
+            q, k = rotate(q, *rotary), rotate(k, *rotary)
+        if self.value_mix is not None and values_BTK is not None:
+            v = v + self.value_mix * values_BTK.view_as(v)
+        k, v = k.transpose(1, 2), v.transpose(1, 2)
+        if cache is not None:
+            k, v = cache.extend(self.layer, k, v)
+        y = attend(q, k, v, mask)
+        if self.gate is not None:
+            y = y * self.gate(h_BTD).sigmoid()[..., None]
+        return y.flatten(-2)
+
+
+class Decoder(nn.Module):
+    """Embeds positions of any kind, runs the blocks, and gives logits over the vocabulary."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        D, V = config.width, config.vocab_size
+        self.embedding = nn.Embedding(V, D)
+        self.patch_embedding = nn.Linear(config.patch_values, D, bias=False)
+        self.frame_embedding = nn.Linear(config.frame_values, D, bias=False)
+        kv = config.key_value_heads * config.head_dim
+        self.value_embedding = nn.Embedding(V, kv) if config.value_embeddings else None
+        self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.layers))
+        self.head = None if config.tied_head else nn.Linear(D, V, bias=False)
+        self.block_forward: Callable[..., Tensor] = Block.__call__
+
+    def initialise(self, seed: int) -> "Decoder":
+        """Fill every parameter from `seed`, in one fixed order; returns self."""
+        generator = torch.Generator().manual_seed(seed)
+        with torch.no_grad():
+            for name, parameter in self.named_parameters():
+                if parameter.ndim < 2:
+                    continue
+                outward = name.endswith(("output.weight", "down.weight", "head.weight"))
+                if outward and self.config.zero_init:
+                    parameter.zero_()
+                elif "embedding.weight" in name and not name.startswith(("patch", "frame")):
+                    scale = self.config.width**-0.5 if self.config.tied_head else 1.0
+                    parameter.normal_(0, scale, generator=generator)
+                else:
+                    bound = math.sqrt(3) * 0.5 * parameter.shape[1] ** -0.5
+                    parameter.uniform_(-bound, bound, generator=generator)
+        return self
+
+    def compile_blocks(self) -> None:
+        """Compile the block once for all layers of a kind, which costs seconds where a whole model costs half a minute."""
+        self.block_forward = torch.compile(Block.forward, dynamic=False)
+
+    def forward(self, batch: ModelInput, at_M: Tensor | None = None, cache: Cache | None = None) -> Tensor:
+        """Return logits [M, V] at the flat positions `at_M` of B·T, or [B·T, V] for all of them."""
+        hidden_ND = self.hidden(batch, cache).flatten(0, 1)
+        return self.logits(hidden_ND if at_M is None else hidden_ND[at_M])
+
+    def embed(self, batch: ModelInput) -> Tensor:
+        """Return the embeddings [B, T, D]; patches and frames are added to their placeholder's embedding."""
+        x_BTD = self.embedding(batch.tokens_BT)
+        flat = x_BTD.flatten(0, 1)
+        if len(batch.patch_at_N):
+            flat = flat.index_add(0, batch.patch_at_N, self.patch_embedding(batch.patches_NP).to(flat.dtype))
+        if len(batch.frame_at_M):
+            flat = flat.index_add(0, batch.frame_at_M, self.frame_embedding(batch.frames_MF).to(flat.dtype))
+        return norm(flat.view_as(x_BTD))
+
+    def hidden(self, batch: ModelInput, cache: Cache | None = None) -> Tensor:
+        """Return the normed residual stream after the last block, [B, T, D]."""
+        x_BTD = self.embed(batch)
+        rotary = rotary_angles(batch.places_BT3, self.config)
+        masks = batch.masks or attention_masks(batch.documents_BT, batch.images_BT, self.config, x_BTD.dtype)
+        values = self.value_embedding(batch.tokens_BT) if self.value_embedding is not None else None
+        for layer, block in enumerate(self.blocks):
+            x_BTD = self.block_forward(
+                block,
+                x_BTD,
+                rotary if self.config.is_rotary(layer) else None,
+                masks[1] if self.config.is_global(layer) else masks[0],
+                values if self.config.has_value_embedding(layer) else None,
+                cache,
+            )
+        return norm(x_BTD)
+
+    def logits(self, hidden_MD: Tensor) -> Tensor:
+        """Return soft-capped fp32 logits [M, V]."""
+        weight = self.embedding.weight if self.head is None else self.head.weight
+        logits_MV = F.linear(hidden_MD, weight).float()
+        cap = self.config.softcap
+        return cap * torch.tanh(logits_MV / cap) if cap else logits_MV

@@ -1,0 +1,95 @@
+"""Exact counts of parameters and floating-point operations.
+
+A multiplication and an addition are two operations. Matrix products are counted (elementwise work is not, as in a
+profiler's count); the backward pass of a product is two products of the same size.
+"""
+
+from dataclasses import dataclass
+
+from castalia.model.config import ModelConfig
+from castalia.model.mlp import up_width
+
+
+@dataclass(frozen=True)
+class StepShape:
+    """What one step runs over: rows of `length` positions, so many patches, frames, and positions with logits."""
+
+    rows: int
+    length: int
+    patches: int = 0
+    frames: int = 0
+    logits: int = 0
+
+    @property
+    def positions(self) -> int:
+        """All positions, padding included: it is computed too."""
+        return self.rows * self.length
+
+
+def block_matrix_shapes(config: ModelConfig) -> list[tuple[int, int]]:
+    """Return the (rows, columns) of every matrix of one block that Muon trains."""
+    D, kv = config.width, config.key_value_heads * config.head_dim
+    mlp = [(up_width(config), D), (D, config.hidden)]
+    copies = config.experts + config.shared_expert if config.experts else 1
+    return [(D, D), (kv, D), (kv, D), (D, D), *mlp * copies]
+
+
+def parameters(config: ModelConfig) -> dict[str, int]:
+    """Return the number of parameters by part, and their ``total``."""
+    D, V, kv = config.width, config.vocab_size, config.key_value_heads * config.head_dim
+    count = {
+        "embedding": V * D,
+        "value_embedding": V * kv if config.value_embeddings else 0,
+        "patch_embedding": config.patch_values * D,
+        "frame_embedding": config.frame_values * D,
+        "head": 0 if config.tied_head else V * D,
+        "blocks": config.layers * (sum(r * c for r, c in block_matrix_shapes(config)) + _small(config))
+        + sum(config.has_value_embedding(layer) for layer in range(config.layers)),
+    }
+    return count | {"total": sum(count.values())}
+
+
+def _small(config: ModelConfig) -> int:
+    """Parameters of one block's attention gate and router."""
+    return config.width * ((config.heads if config.gated_attention else 0) + config.experts)
+
+
+def forward_flops(config: ModelConfig, shape: StepShape) -> dict[str, int]:
+    """Return the operations of one forward pass by part, and their ``total``.
+
+    With experts, every position pays for `experts_per_token` of them, the shared one and the router.
+    """
+    D, kv = config.width, config.key_value_heads * config.head_dim
+    mlp = D * (up_width(config) + config.hidden)
+    active = config.experts_per_token + config.shared_expert if config.experts else 1
+    matrices = 2 * D * D + 2 * D * kv + active * mlp + _small(config)
+    # Queries meet every key of their row: masked scores are computed too.
+    attention = 2 * 2 * shape.length * D
+    count = {
+        "matrices": 2 * shape.positions * config.layers * matrices,
+        "attention": shape.positions * config.layers * attention,
+        "patches": 2 * shape.patches * config.patch_values * D,
+        "frames": 2 * shape.frames * config.frame_values * D,
+        "head": 2 * shape.logits * config.vocab_size * D,
+    }
+    return count | {"total": sum(count.values())}
+
+
+def optimizer_flops(config: ModelConfig, iterations: int = 5) -> int:
+    """Return the operations of Muon's Newton-Schulz iterations in one step; AdamW does no products.
+
+    Each iteration on a matrix of n × m, n ≤ m, takes X Xᵀ (2n²m), its square (2n³) and their product with X (2n²m).
+    """
+    total = 0
+    for rows, columns in block_matrix_shapes(config):
+        n, m = sorted((rows, columns))
+        total += iterations * (4 * n * n * m + 2 * n**3)
+    return config.layers * total
+
+
+def step_flops(config: ModelConfig, shape: StepShape, *, muon: bool = True) -> int:
+    """Return the operations of one training step: forward, backward (input projections need no gradient of pixels)
+    and optimizer."""
+    forward = forward_flops(config, shape)
+    projections = forward["patches"] + forward["frames"]
+    return 3 * forward["total"] - projections + (optimizer_flops(config) if muon else 0)

@@ -1,0 +1,24 @@
+"""`pocket`: every modality, real handwriting and real voices, in ten minutes on two cores."""
+
+from castalia.data.mixture import DataConfig
+from castalia.data.stream import Feed
+from castalia.model.config import ModelConfig
+from castalia.perception.perceive import PerceptionConfig
+from castalia.training.config import TrainingConfig
+from castalia.training.recipe import Recipe
+
+
+def recipe() -> Recipe:
+    """Return the recipe of the main job."""
+    return Recipe(
+        name="pocket",
+        vocab_size=512,
+        perception=PerceptionConfig(patch_size=16),
+        model=ModelConfig(width=192, layers=4, heads=6),
+        data=DataConfig(
+            mixture={"digits": 1.0, "speech": 1.0, "charts": 1.0, "mazes": 1.0, "countdown": 1.0},
+            difficulties=(1, 2, 3),
+        ),
+        feed=Feed(rows=16, length=256, streams=2),
+        training=TrainingConfig(minutes=10),
+    )

@@ -1,0 +1,41 @@
+"""How a model is trained: steps or minutes, rates, schedule, checkpoints."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Everything the trainer needs to know beside the model and its data."""
+
+    steps: int | None = None
+    """Optimizer steps; None means that `minutes` decides."""
+    minutes: float = 10.0
+    """Wall-clock budget of training, where `steps` is None."""
+    optimizer: Literal["muon", "adamw"] = "muon"
+    """For matrices inside blocks; everything else is always trained by AdamW."""
+    matrix_lr: float = 0.02
+    """Learning rate of the matrices."""
+    other_lr: float = 0.003
+    """Learning rate of embeddings, head, and patch and frame projections."""
+    momentum: float = 0.95
+    weight_decay: float = 0.0
+    betas: tuple[float, float] = (0.9, 0.95)
+    schedule: Literal["wsd", "cosine"] = "wsd"
+    warmup_steps: int = 50
+    decay_share: float = 0.4
+    """Share of the run, at its end, over which rates fall linearly to nothing."""
+    clip: float = 1.0
+    """Gradients are scaled down to this norm."""
+    compile: bool = True
+    threads: int = 0
+    """CPU threads of one process; 0 means all cores."""
+    log_every: int = 10
+    evaluate_every: int = 200
+    """Steps between two measurements of the held-out loss."""
+    checkpoint_seconds: float = 60.0
+    checkpoint_every: int = 0
+    """Steps between two checkpoints; 0 means by time."""
+    keep_checkpoints: int = 3
+    tracker: Literal["none", "trackio", "tensorboard"] = "none"
+    seed: int = 0

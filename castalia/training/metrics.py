@@ -1,0 +1,57 @@
+"""Structured metrics: JSON lines always, a tracker where wanted."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+
+class Metrics:
+    """Appends one JSON object a line to ``metrics.jsonl``; on resuming, lines past the checkpoint's step are dropped."""
+
+    def __init__(self, path: Path, tracker: str = "none", name: str = "", config: dict[str, Any] | None = None) -> None:
+        self.path = path
+        self._tracker = _open_tracker(tracker, path.parent, name, config or {})
+
+    def rewind(self, step: int) -> None:
+        """Drop what was written after `step`, so that a resumed run's lines are those of an undisturbed one."""
+        if self.path.exists():
+            kept = [line for line in read_metrics(self.path) if line["step"] <= step]
+            self.path.write_text("".join(json.dumps(line) + "\n" for line in kept))
+
+    def write(self, line: dict[str, Any]) -> None:
+        """Append one line and hand it to the tracker."""
+        with open(self.path, "a") as file:
+            file.write(json.dumps(line) + "\n")
+        if self._tracker is not None:
+            self._tracker(line)
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """Return the lines of a metrics file; a last line torn by a crash is left out."""
+    lines = []
+    for text in path.read_text().splitlines() if path.exists() else []:
+        try:
+            lines.append(json.loads(text))
+        except json.JSONDecodeError:
+            break
+    return lines
+
+
+def _open_tracker(kind: str, directory: Path, name: str, config: dict[str, Any]) -> Any:
+    if kind == "trackio":
+        import trackio
+
+        trackio.init(project="castalia", name=name, config=config)
+        return lambda line: trackio.log({k: v for k, v in line.items() if k != "step"}, step=line["step"])
+    if kind == "tensorboard":
+        from torch.utils.tensorboard import SummaryWriter
+
+        writer = SummaryWriter(str(directory / "tensorboard"))
+
+        def write(line: dict[str, Any]) -> None:
+            for key, value in line.items():
+                if isinstance(value, (int, float)):
+                    writer.add_scalar(key, value, line["step"])
+
+        return write
+    return None

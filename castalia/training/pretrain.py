@@ -1,0 +1,81 @@
+"""School: pre-training by a recipe, from its start or from where it was stopped."""
+
+import functools
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from castalia.data.catalog import build_task
+from castalia.data.mixture import Mixture
+from castalia.data.stream import Feed, Loader
+from castalia.model.decoder import Decoder
+from castalia.perception.packing import Batch, pack
+from castalia.perception.perceive import Perception
+from castalia.training.distribution import Processes
+from castalia.training.recipe import Recipe
+from castalia.training.run import create_run, load_perception
+from castalia.training.trainer import Trainer
+
+HELD_OUT_DOCUMENTS = 256
+"""Documents of the held-out split whose loss is followed during training."""
+
+
+def pretrain(
+    recipe: Recipe,
+    directory: Path,
+    *,
+    report: Callable[[dict[str, Any]], None] | None = None,
+    warn: Callable[[str], None] = print,
+) -> Trainer:
+    """Train `recipe` in `directory` to its end; an interrupted run goes on from its newest checkpoint.
+
+    Every line of metrics is also handed to `report`. Under torchrun all processes call this.
+    """
+    torch.set_num_threads(recipe.training.threads or torch.get_num_threads())
+    processes = Processes()
+    try:
+        if processes.is_first:
+            create_run(recipe, directory)
+        processes.wait()
+        recipe = create_run(recipe, directory)
+        model = Decoder(recipe.model).initialise(recipe.training.seed)
+        trainer = Trainer(model, recipe.training, directory, processes, warn)
+        positions = trainer.resume()
+        if trainer.schedule.done(trainer.progress.step):
+            return trainer
+        make = functools.partial(open_data, recipe, directory)
+        loader = Loader(make, recipe.feed, positions, processes.rank, processes.world)
+        held_out = held_out_batches(recipe, directory)
+        trainer.train(loader, held_out=held_out, report=report, peak_flops=measure_peak_flops() * processes.world)
+        return trainer
+    finally:
+        processes.close()
+
+
+def open_data(recipe: Recipe, directory: Path) -> tuple[Mixture, Perception]:
+    """Return the mixture and the perception of a run; called inside every worker."""
+    return Mixture(recipe.data, build_task), load_perception(directory)
+
+
+def held_out_batches(recipe: Recipe, directory: Path, documents: int = HELD_OUT_DOCUMENTS) -> list[Batch]:
+    """Return packed batches of the held-out split of the recipe's mixture."""
+    perception = load_perception(directory)
+    mixture = Mixture(recipe.data, build_task, split="held_out")
+    sequences = (perception(mixture.document(index)) for index in range(documents))
+    feed: Feed = recipe.feed
+    return list(pack((s for s in sequences if len(s) <= feed.length), feed.rows, feed.length, perception.special["pad"]))
+
+
+def measure_peak_flops(size: int = 1024, repeats: int = 5) -> float:
+    """Return the operations a second of this machine's best matrix product (fp32)."""
+    a, b = torch.randn(size, size), torch.randn(size, size)
+    a @ b
+    best = float("inf")
+    for _ in range(repeats):
+        started = time.perf_counter()
+        a @ b
+        best = min(best, time.perf_counter() - started)
+    return 2 * size**3 / best

@@ -1,0 +1,85 @@
+"""A run directory: recipe, tokenizer, metrics, checkpoints; made, opened, loaded."""
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+
+from castalia.data.catalog import build_task
+from castalia.data.mixture import Mixture
+from castalia.errors import CheckpointError, RecipeError
+from castalia.model.decoder import Decoder
+from castalia.perception.perceive import Perception
+from castalia.perception.text import Tokenizer
+from castalia.training.checkpoint import load_newest
+from castalia.training.recipe import Recipe
+
+TOKENIZER_DOCUMENTS = 3000
+"""Documents the tokenizer is trained on."""
+
+
+def create_run(recipe: Recipe, directory: Path) -> Recipe:
+    """Make `directory` ready for `recipe`: train the tokenizer, write ``recipe.json``; return the resolved recipe.
+
+    An existing run is opened instead if its recipe is the same, up to how long it trains; otherwise RecipeError.
+    """
+    path = directory / "recipe.json"
+    if path.exists():
+        return _reopen(recipe, path)
+    directory.mkdir(parents=True, exist_ok=True)
+    mixture = Mixture(recipe.data, build_task)
+    texts = (mixture.document(-1 - index).text(thoughts=True) for index in range(TOKENIZER_DOCUMENTS))
+    tokenizer = Tokenizer.train(texts, recipe.vocab_size)
+    tokenizer.save(directory / "tokenizer.json")
+    recipe = _resolve(recipe, tokenizer.vocab_size)
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(recipe.to_json(), indent=2))
+    os.replace(partial, path)
+    return recipe
+
+
+def _resolve(recipe: Recipe, vocab_size: int) -> Recipe:
+    """Settle what follows from the tokenizer and from perception."""
+    perception = recipe.perception
+    sizes = {
+        "vocab_size": -(-vocab_size // 64) * 64,
+        "patch_values": perception.patch_values,
+        "frame_values": perception.frame_values,
+    }
+    return dataclasses.replace(recipe, model=dataclasses.replace(recipe.model, **sizes))
+
+
+def _reopen(recipe: Recipe, path: Path) -> Recipe:
+    """Compare a recipe with the one of an existing run; only the length of training may differ."""
+    old = Recipe.from_json(json.loads(path.read_text()))
+    new = _resolve(recipe, old.model.vocab_size)
+    free = ("steps", "minutes", "log_every", "checkpoint_seconds", "checkpoint_every", "keep_checkpoints", "tracker")
+    same_length = {name: getattr(old.training, name) for name in free}
+    if dataclasses.replace(new, training=dataclasses.replace(new.training, **same_length)) != old:
+        raise RecipeError(f"{path.parent} holds a run of another recipe: choose another --out, or delete it")
+    path.write_text(json.dumps(new.to_json(), indent=2))
+    return new
+
+
+def load_recipe_of(directory: Path) -> Recipe:
+    """Return the resolved recipe of a run; raises CheckpointError if `directory` is not a run."""
+    path = directory / "recipe.json"
+    if not path.exists():
+        raise CheckpointError(f"{directory} is not a run: it has no recipe.json")
+    return Recipe.from_json(json.loads(path.read_text()))
+
+
+def load_perception(directory: Path) -> Perception:
+    """Return the perception of a run: its tokenizer and its cutting of pictures."""
+    return Perception(Tokenizer.load(directory / "tokenizer.json"), load_recipe_of(directory).perception)
+
+
+def load_model(directory: Path) -> tuple[Decoder, Perception]:
+    """Return the newest whole checkpoint of a run, ready to answer, with its perception."""
+    recipe = load_recipe_of(directory)
+    loaded = load_newest(directory / "checkpoints")
+    if loaded is None:
+        raise CheckpointError(f"{directory} has no checkpoint yet")
+    model = Decoder(recipe.model)
+    model.load_state_dict(loaded[0]["model"])
+    return model.eval(), load_perception(directory)

@@ -1,0 +1,42 @@
+"""Learning-rate schedules. The end of a run given in minutes is decided once, when its decay must begin."""
+
+import math
+from dataclasses import dataclass
+
+from castalia.training.config import TrainingConfig
+
+
+@dataclass
+class Schedule:
+    """Warm-up, stable, decay (arXiv 2404.06395), or warm-up and cosine.
+
+    `last_step` is None until it is known: at once for a run of fixed `steps`; for a run of fixed minutes at the moment
+    when the share of time left equals the decay's. It is part of every checkpoint, so that a resumed run decays alike.
+    """
+
+    config: TrainingConfig
+    last_step: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.last_step is None:
+            self.last_step = self.config.steps
+
+    def observe(self, step: int, seconds: float) -> None:
+        """Fix the end of the run once `seconds` of training say that the decay must begin."""
+        stable_share = 1 - self.config.decay_share if self.config.schedule == "wsd" else 0.1
+        if self.last_step is None and seconds >= 60 * self.config.minutes * stable_share:
+            self.last_step = max(step + 1, round(step / stable_share))
+
+    def done(self, step: int) -> bool:
+        """Say whether `step` steps are all."""
+        return self.last_step is not None and step >= self.last_step
+
+    def factor(self, step: int) -> float:
+        """Return the multiplier in [0, 1] of the learning rates for the step after `step` steps."""
+        warmup = min(1.0, (step + 1) / max(1, self.config.warmup_steps))
+        if self.last_step is None:
+            return warmup
+        progress = step / self.last_step
+        if self.config.schedule == "cosine":
+            return warmup * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+        return warmup * max(0.0, min(1.0, (1 - progress) / max(1e-9, self.config.decay_share)))
