@@ -1,0 +1,1 @@
+"""Data: sources and how they are fetched, people's own documents, mixtures and streams of batches."""

@@ -176,7 +176,7 @@ def _to_rgb(picture: pillow.Image) -> pillow.Image:
         return pillow.fromarray(_grey_8_bit(picture)).convert("RGB")
     if picture.mode == "LAB":
         lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
-        return ImageCms.applyTransform(picture, ImageCms.buildTransform(lab, srgb, "LAB", "RGB"))
+        return ImageCms.buildTransform(lab, srgb, "LAB", "RGB").apply(picture)
     if picture.has_transparency_data:
         white = pillow.new("RGBA", picture.size, "white")
         return pillow.alpha_composite(white, picture.convert("RGBA")).convert("RGB")

@@ -122,7 +122,7 @@ class _Builder:
         patches = patchify(fit(image, self.config.max_side), self.config.patch_size)
         self.token("image")
         start = len(self.tokens)
-        background_P = np.tile(patches.background, self.config.patch_size**2)
+        background_P = np.tile(patches.background_3, self.config.patch_size**2)
         kept_NP, places_N2 = patches.patches_NP, patches.places_N2
         if not self.config.drop_empty_patches:
             kept_NP, places_N2 = _all_patches(patches.rows, patches.columns, background_P, kept_NP, places_N2)

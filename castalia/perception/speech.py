@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import IO
 
 import av
+import av.error
 import numpy as np
 import scipy.fft
 from numpy.lib.stride_tricks import sliding_window_view
@@ -121,7 +122,7 @@ def _read(file: IO[bytes], name: str, max_seconds: float) -> Speech:
             if not np.isfinite(piece).all():
                 raise SpeechError(f"{name} cannot be read as a sound: it holds samples that are not finite numbers")
             pieces.append(piece)
-    except (av.FFmpegError, ValueError) as error:
+    except (av.error.FFmpegError, ValueError) as error:
         reason = "it ends too early" if isinstance(error, EOFError) else getattr(error, "strerror", None) or error
         raise SpeechError(f"{name} is not a sound, or damaged, or of a format that is not known: {reason}") from error
     samples = np.concatenate([np.zeros(0, np.float32), *pieces])
@@ -136,7 +137,7 @@ def _resampled(file: IO[bytes], name: str, max_seconds: float) -> Iterator[np.nd
     # A playlist names other files and addresses, and a stranger's must not make us open them: no protocol is allowed.
     # (PyAV's `io_open` hook does not see what FFmpeg's concat demuxer opens.)
     options = {**options, "protocol_whitelist": "none"}
-    with av.open(file, format=demuxer, options=options, metadata_errors="ignore") as container:
+    with av.open(file, "r", format=demuxer, options=options, metadata_errors="ignore") as container:
         if not container.streams.audio:
             raise SpeechError(f"{name} cannot be read as a sound: it has no sound track")
         stream = container.streams.audio[0]
@@ -148,7 +149,7 @@ def _resampled(file: IO[bytes], name: str, max_seconds: float) -> Iterator[np.nd
             try:
                 decoded = packet.decode()
                 good += 1
-            except av.FFmpegError:
+            except av.error.FFmpegError:
                 damaged += 1
                 continue
             for frame in decoded:
@@ -156,7 +157,7 @@ def _resampled(file: IO[bytes], name: str, max_seconds: float) -> Iterator[np.nd
                     raise SpeechError(f"{name} cannot be read as a sound: its rate is {frame.sample_rate} Hz")
                 # Counted from what is decoded: what the header says of the duration may be missing, guessed or a lie.
                 seconds += frame.samples / frame.sample_rate
-                if seconds > max_seconds:
+                if seconds > max_seconds + 1e-6:  # the sum's rounding is not the sound's length
                     raise SpeechError(f"{name} is too long: at most {max_seconds:g} seconds of sound are accepted")
                 if resampler is None or setup != (frame.format.name, frame.layout.name, frame.sample_rate):
                     # Chained streams may change rate or channels midway.
@@ -199,8 +200,8 @@ def _log_mel(padded: np.ndarray, wanted: np.ndarray, loudest: float) -> np.ndarr
     taper, mel_KB = _taper_and_mel()
     output = np.empty((len(wanted), BANDS), np.float32)
     for start in range(0, len(wanted), CHUNK):
-        spectra = scipy.fft.rfft(windows[wanted[start : start + CHUNK]] * taper, TRANSFORM, axis=1)
-        output[start : start + CHUNK] = (spectra.real**2 + spectra.imag**2) @ mel_KB
+        spectra = np.asarray(scipy.fft.rfft(windows[wanted[start : start + CHUNK]] * taper, TRANSFORM, axis=1))
+        output[start : start + CHUNK] = (np.real(spectra) ** 2 + np.imag(spectra) ** 2) @ mel_KB
     np.log(output / np.float32(loudest) + np.float32(SPECTRUM_FLOOR), out=output)
     return (output - np.float32(FEATURE_MEAN)) / np.float32(FEATURE_DEVIATION)
 

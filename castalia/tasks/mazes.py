@@ -1,0 +1,329 @@
+"""Mazes: is there a way from S to G, how long is the shortest, which steps does it take?"""
+
+import random
+from collections import deque
+from dataclasses import dataclass
+
+from castalia.document import Document, Image, Part
+from castalia.tasks.drawing import INK, PALETTE, WHITE, canvas, draw_text, to_image
+from castalia.tasks.task import Example, Question, Score, Split, generator, held_out, score_exact, trace
+
+CELL = 16
+"""Pixels of a cell, walls included: each cell is one patch of 16."""
+
+Cell = tuple[int, int]
+"""Row and column."""
+
+STEPS: dict[str, Cell] = {"R": (0, 1), "D": (1, 0), "L": (0, -1), "U": (-1, 0)}
+DIRECTIONS = {"R": "right of", "D": "below", "L": "left of", "U": "above"}
+
+
+@dataclass(frozen=True)
+class Level:
+    """How hard: the longer `side` of the maze in cells, `longest` shortest way in steps, most extra openings."""
+
+    side: int
+    longest: int
+    loops: int
+
+
+LEVELS = {
+    1: Level(3, 4, 2),
+    2: Level(4, 6, 2),
+    3: Level(5, 8, 3),
+    4: Level(6, 10, 4),
+    5: Level(7, 12, 5),
+    6: Level(8, 14, 6),
+    7: Level(9, 16, 7),
+    8: Level(10, 18, 8),
+    9: Level(11, 20, 9),
+    10: Level(12, 22, 10),
+}
+SHORTEST = 2
+"""Fewest steps from S to G."""
+
+WORDINGS: dict[str, tuple[str, ...]] = {
+    "reach": ("Is there a way from S to G?", "Can S reach G?", "Can you get from S to G?", "Does a way lead to G?"),
+    "length": ("How many steps from S to G?", "How far is G?", "How long is the shortest way?", "Fewest steps to G?"),
+    "way": (
+        "What is the shortest way to G?",
+        "Show the shortest way.",
+        "Which steps lead from S to G?",
+        "Go from S to G.",
+    ),
+    "first": ("What is the first step from S to G?", "Which way first?", "First step to G?", "Where do you go first?"),
+    "wall": (
+        "Is there a wall {side} {mark}?",
+        "Is {mark} closed {on}?",
+        "A wall {side} {mark}?",
+        "Does {mark} have a wall {on}?",
+    ),
+}
+ON = {"R": "on the right", "D": "below", "L": "on the left", "U": "above"}
+
+
+@dataclass(frozen=True)
+class Maze:
+    """A grid of `rows` × `columns` cells; `openings` are the pairs of neighbours (in order) with no wall between."""
+
+    rows: int
+    columns: int
+    openings: frozenset[tuple[Cell, Cell]]
+    start: Cell
+    goal: Cell
+
+    def identity(self) -> str:
+        """Return the canonical content: size, openings, start and goal."""
+        return f"{self.rows} {self.columns} {sorted(self.openings)} {self.start} {self.goal}"
+
+    def is_open(self, cell: Cell, letter: str) -> bool:
+        """Return whether one step from `cell` in the direction `letter` is free."""
+        return _pair(cell, _moved(cell, letter)) in self.openings
+
+    def distances(self, source: Cell) -> dict[Cell, int]:
+        """Return the steps from `source` to every cell that can be reached, by breadth-first search."""
+        steps, waiting = {source: 0}, deque([source])
+        while waiting:
+            cell = waiting.popleft()
+            for letter in STEPS:
+                neighbour = _moved(cell, letter)
+                if neighbour not in steps and _pair(cell, neighbour) in self.openings:
+                    steps[neighbour] = steps[cell] + 1
+                    waiting.append(neighbour)
+        return steps
+
+    def walk(self, letters: str) -> Cell | None:
+        """Return where `letters` (R, D, L, U) lead from the start; None if one is no direction or walks into a wall."""
+        cell = self.start
+        for letter in letters:
+            if letter not in STEPS or not self.is_open(cell, letter):
+                return None
+            cell = _moved(cell, letter)
+        return cell
+
+
+class Mazes:
+    """Mazes of square cells with three questions each: is there a way, its length, its steps, its first step, walls.
+
+    One cell is one patch; a cell without walls is blank. Difficulty 1 has 3 × 3 cells and ways of two to four steps,
+    10 has 12 × 12 and up to 22 steps; with and without loops. A quarter of the mazes has no way, and these are asked
+    about as often as others, so yes and no are even. Lengths are even, too. Splits differ in walls, start or goal.
+    ``out_of_range`` is one to five cells larger than the largest in training, with ways of 23 to 32 steps.
+    """
+
+    name = "mazes"
+
+    def sample(self, seed: int, difficulty: int, split: Split = "train") -> Example:
+        """Make the maze of this seed and three questions about it."""
+        rng = generator(self.name, seed, difficulty, split)
+        level, shortest = LEVELS[difficulty], SHORTEST
+        if split == "out_of_range":
+            side = LEVELS[10].side + (difficulty + 1) // 2
+            level, shortest = Level(side, LEVELS[10].longest + difficulty, 10), LEVELS[10].longest + 1
+        solvable = rng.random() < 0.75
+        length = rng.randint(shortest, level.longest)
+        while True:
+            maze = _make(level, length, solvable, rng)
+            if maze and (split == "out_of_range" or held_out(maze.identity()) == (split == "held_out")):
+                break
+        questions = _ask(maze, range(shortest, level.longest + 1), solvable, rng)
+        context = Document((Part(draw(maze), "user"),))
+        return Example(self.name, seed, difficulty, split, context, questions)
+
+    def score(self, example: Example, reply: str, index: int = 0) -> Score:
+        """Compare exactly; of shortest ways (and their first steps) any counts, however its letters are spaced."""
+        question = example.questions[index]
+        if question.kind not in ("way", "first"):
+            return score_exact(question, reply)
+        said = "".join(reply.replace(",", " ").rstrip(". \n").split()).upper()
+        if question.kind == "first":
+            right = question.facts["first"]
+            return Score(1.0) if said in right else Score(0.0, f"expected {' or '.join(right)}, got {reply.strip()!r}")
+        maze: Maze = question.facts["maze"]
+        fewest = len(question.answer.split())
+        end = maze.walk(said)
+        if end is None:
+            return Score(0.0, f"{reply.strip()!r} does not say a way free of walls")
+        if end != maze.goal:
+            return Score(0.0, f"{reply.strip()!r} does not end at G")
+        return Score(1.0) if len(said) == fewest else Score(0.0, f"{len(said)} steps, but {fewest} are enough")
+
+    def trace(self, example: Example) -> Document:
+        """Return the maze, the questions, the ways walked in thought, and the answers."""
+        return trace(example)
+
+
+def shortest_way(maze: Maze, goal: Cell | None = None) -> str:
+    """Return a shortest way from the start to `goal` (by default the maze's), of several the first in order R D L U."""
+    goal = goal or maze.goal
+    left = maze.distances(goal)
+    cell, letters = maze.start, ""
+    while cell != goal:
+        letter = next(x for x in STEPS if maze.is_open(cell, x) and left[_moved(cell, x)] < left[cell])
+        cell, letters = _moved(cell, letter), letters + letter
+    return letters
+
+
+def draw(maze: Maze) -> Image:
+    """Return the picture: walls two pixels thick, one in each of the cells they part; S and G in coloured fields."""
+    picture, pen = canvas(maze.columns * CELL, maze.rows * CELL, WHITE)
+    end = CELL - 1
+    edges = {"R": (end, 0, end, end), "D": (0, end, end, end), "L": (0, 0, 0, end), "U": (0, 0, end, 0)}
+    for row in range(maze.rows):
+        for column in range(maze.columns):
+            x, y = column * CELL, row * CELL
+            for letter, (left, top, right, bottom) in edges.items():
+                if not maze.is_open((row, column), letter):
+                    pen.line((x + left, y + top, x + right, y + bottom), fill=INK)
+    for mark, (row, column), colour in (("S", maze.start, "green"), ("G", maze.goal, "red")):
+        x, y = column * CELL, row * CELL
+        pen.rectangle((x + 3, y + 3, x + end - 3, y + end - 3), fill=PALETTE[colour])
+        draw_text(pen, x + 8, y + 5, mark, WHITE, align="centre")
+    return to_image(picture)
+
+
+def _moved(cell: Cell, letter: str) -> Cell:
+    down, right = STEPS[letter]
+    return cell[0] + down, cell[1] + right
+
+
+def _pair(one: Cell, other: Cell) -> tuple[Cell, Cell]:
+    return (one, other) if one < other else (other, one)
+
+
+def _make(level: Level, length: int, solvable: bool, rng: random.Random) -> Maze | None:
+    """Try to make a maze whose goal is `length` steps from the start; if not `solvable`, the way is then cut.
+
+    Half of the solvable mazes fall into two parts as well, so that a part shut off says nothing about the goal.
+    """
+    rows, columns = level.side, level.side - (level.side > 3 and rng.random() < 0.5)
+    if rng.random() < 0.5:
+        rows, columns = columns, rows
+    openings = _tree(rows, columns, rng)
+    loops = rng.randint(0, level.loops)
+    start = rng.randrange(rows), rng.randrange(columns)
+    maze = Maze(rows, columns, frozenset(openings), start, start)
+    if solvable:
+        if rng.random() < 0.5:
+            openings.remove(rng.choice(sorted(openings)))
+            loops += 1
+        openings = _with_loops(maze, openings, loops, rng)
+        maze = Maze(rows, columns, frozenset(openings), start, start)
+    ends = [cell for cell, steps in maze.distances(start).items() if steps == length]
+    if not ends:
+        return None
+    maze = Maze(rows, columns, maze.openings, start, rng.choice(ends))
+    if not solvable:
+        way = _cells(maze)
+        cut = rng.randrange(len(way) - 1)
+        openings.remove(_pair(way[cut], way[cut + 1]))
+        openings = _with_loops(maze, openings, loops + 1, rng)
+        maze = Maze(rows, columns, frozenset(openings), start, maze.goal)
+    # Walls around S and G must be a question: neither shut in nor without walls.
+    return maze if all(0 < _exits(maze, cell) < len(STEPS) for cell in (maze.start, maze.goal)) else None
+
+
+def _exits(maze: Maze, cell: Cell) -> int:
+    return sum(maze.is_open(cell, letter) for letter in STEPS)
+
+
+def _cells(maze: Maze) -> list[Cell]:
+    cells = [maze.start]
+    for letter in shortest_way(maze):
+        cells.append(_moved(cells[-1], letter))
+    return cells
+
+
+def _neighbours(rows: int, columns: int) -> list[tuple[Cell, Cell]]:
+    across = [((r, c), (r, c + 1)) for r in range(rows) for c in range(columns - 1)]
+    return across + [((r, c), (r + 1, c)) for r in range(rows - 1) for c in range(columns)]
+
+
+def _tree(rows: int, columns: int, rng: random.Random) -> set[tuple[Cell, Cell]]:
+    """Grow a maze without loops; the growing-tree method: from the newest cell long winding ways, else short ones."""
+    winding = rng.choice((1.0, 0.7, 0.3))
+    grown = [(rng.randrange(rows), rng.randrange(columns))]
+    seen, openings = set(grown), set()
+    while grown:
+        place = len(grown) - 1 if rng.random() < winding else rng.randrange(len(grown))
+        cell = grown[place]
+        free = [
+            (r, c)
+            for r, c in (_moved(cell, letter) for letter in STEPS)
+            if 0 <= r < rows and 0 <= c < columns and (r, c) not in seen
+        ]
+        if not free:
+            grown.pop(place)
+            continue
+        neighbour = rng.choice(free)
+        seen.add(neighbour)
+        grown.append(neighbour)
+        openings.add(_pair(cell, neighbour))
+    return openings
+
+
+def _with_loops(maze: Maze, openings: set[tuple[Cell, Cell]], loops: int, rng: random.Random) -> set[tuple[Cell, Cell]]:
+    """Open up to `loops` more walls, none of which parts two cells that could not reach each other."""
+    inside = Maze(maze.rows, maze.columns, frozenset(openings), maze.start, maze.goal).distances(maze.start)
+    walls = [
+        (one, other)
+        for one, other in _neighbours(maze.rows, maze.columns)
+        if (one, other) not in openings and (one in inside) == (other in inside)
+    ]
+    return openings | set(rng.sample(walls, min(loops, len(walls))))
+
+
+def _ask(maze: Maze, lengths: range, solvable: bool, rng: random.Random) -> tuple[Question, ...]:
+    """Ask three questions. All `lengths` of the shortest way are alike.
+
+    Mazes without a way are a third as many as those with one; asking these for a way only every third time makes yes
+    and no even.
+    """
+    if not solvable:
+        questions = [_reach(maze, rng), _wall(maze, "S", rng), _wall(maze, "G", rng)]
+    else:
+        makers = rng.sample((_length, _way, _first), 2)
+        questions = [make(maze, lengths, rng) for make in makers]
+        questions.append(_reach(maze, rng) if rng.random() < 1 / 3 else _wall(maze, rng.choice("SG"), rng))
+    rng.shuffle(questions)
+    return tuple(questions)
+
+
+def _reach(maze: Maze, rng: random.Random) -> Question:
+    reached = maze.distances(maze.start)
+    if maze.goal in reached:
+        return Question(rng.choice(WORDINGS["reach"]), "yes", "reach", " ".join(shortest_way(maze)) + " G", 0.5)
+    # The nearest one can get, as the crow flies; x says that it ends there.
+    nearest = min(reached, key=lambda c: (abs(c[0] - maze.goal[0]) + abs(c[1] - maze.goal[1]), reached[c], c))
+    thoughts = " ".join([*shortest_way(maze, nearest), "x"])
+    return Question(rng.choice(WORDINGS["reach"]), "no", "reach", thoughts, 0.5)
+
+
+def _length(maze: Maze, lengths: range, rng: random.Random) -> Question:
+    way = shortest_way(maze)
+    thoughts = " ".join(f"{letter}{step}" for step, letter in enumerate(way, 1))
+    return Question(rng.choice(WORDINGS["length"]), str(len(way)), "length", thoughts, 1 / len(lengths))
+
+
+def _way(maze: Maze, lengths: range, rng: random.Random) -> Question:
+    answer = " ".join(shortest_way(maze))
+    # The best blind guess is one of the shortest ways there can be. A step rarely goes back, and often two ways count:
+    # about two choices a step, twice as many at the first.
+    chance = 1 / len(lengths) / 2 ** (lengths[0] + 1)
+    return Question(rng.choice(WORDINGS["way"]), answer, "way", "", chance, {"maze": maze})
+
+
+def _first(maze: Maze, lengths: range, rng: random.Random) -> Question:
+    left = maze.distances(maze.goal)
+    right = [x for x in STEPS if maze.is_open(maze.start, x) and left[_moved(maze.start, x)] < left[maze.start]]
+    way = shortest_way(maze)
+    text = rng.choice(WORDINGS["first"])
+    return Question(text, way[0], "first", " ".join(way), len(right) / len(STEPS), {"first": right})
+
+
+def _wall(maze: Maze, mark: str, rng: random.Random) -> Question:
+    cell = maze.start if mark == "S" else maze.goal
+    closed = rng.random() < 0.5
+    letter = rng.choice([letter for letter in STEPS if maze.is_open(cell, letter) != closed])
+    text = rng.choice(WORDINGS["wall"]).format(side=DIRECTIONS[letter], mark=mark, on=ON[letter])
+    return Question(text, "yes" if closed else "no", "wall", "", 0.5)
