@@ -1,8 +1,8 @@
 """Castalia: natively multimodal reasoning models, from school to service.
 
-    import castalia
-    model = castalia.load("runs/pocket")
-    print(model.ask("Which bar is tallest?", image="chart.png"))
+import castalia
+model = castalia.load("runs/pocket")
+print(model.ask("Which bar is tallest?", image="chart.png"))
 """
 
 from pathlib import Path

@@ -3,17 +3,20 @@
 import json as jsonlib
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from castalia.data.cache import cache_directory
 from castalia.errors import CastaliaError
 
 if TYPE_CHECKING:
     from castalia.training.recipe import Recipe
 
 RUNS = Path("runs")
+ABOUT = "Castalia: natively multimodal reasoning models, from school to service. COMMAND --help shows examples."
 
 Set = Annotated[tuple[str, ...], tyro.conf.arg(name="set", metavar="FIELD=VALUE")]
 
@@ -153,6 +156,27 @@ def ask(
     console.print(reply.answer, markup=False, highlight=False)
 
 
+def figures(readme: Path = Path("README.md"), docs: Path = Path("docs"), run: Path | None = None) -> None:
+    """Write the README's tables from what benchmarks and runs have recorded.
+
+    Example: python benchmarks/training.py --record && castalia figures
+    Example: make run && castalia figures --run runs/pocket
+
+    Args:
+        readme: the file whose blocks are filled.
+        docs: where figures/ and results/ are.
+        run: an examined run to be recorded first.
+    """
+    from castalia.console import console
+    from castalia.evals.figures import origin, record_run, write_figures
+
+    records = docs / "figures"
+    if run is not None:
+        record_run(run, records, docs / "results", origin("make run"))
+    names = write_figures(readme, records)
+    console.print(f"{readme}: {', '.join(names) or 'no block of figures'}")
+
+
 def data_fetch(sources: tyro.conf.Positional[tuple[str, ...]] = ()) -> None:
     """Fetch data sources into the cache (default: all that tasks need). What cannot be had is left out with one line.
 
@@ -189,12 +213,13 @@ def data_build(file: tyro.conf.Positional[Path], /, out: Path | None = None) -> 
     commands.build(file, out or file.with_suffix(""))
 
 
-COMMANDS = {"run": run, "pretrain": pretrain, "eval": evaluate, "ask": ask}
-DATA_COMMANDS = {"fetch": data_fetch, "ls": data_ls, "build": data_build}
-
-
 def _data() -> None:
-    """Data: fetch, ls, build (see `castalia data --help`)."""
+    """Fetch and list data sources, build your own: see castalia data --help."""
+
+
+Commands = dict[str, Callable[..., Any]]
+DATA_COMMANDS: Commands = {"fetch": data_fetch, "ls": data_ls, "build": data_build}
+COMMANDS: Commands = {"run": run, "pretrain": pretrain, "eval": evaluate, "ask": ask, "data": _data, "figures": figures}
 
 
 def _recipe(name: str, minutes: float | None, steps: int | None, overrides: tuple[str, ...]) -> "Recipe":
@@ -216,21 +241,17 @@ def _recipe(name: str, minutes: float | None, steps: int | None, overrides: tupl
 def main() -> None:
     """Run the command line; errors of the user's are one sentence and exit status 1."""
     arguments = sys.argv[1:]
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(_cache() / "inductor"))
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_directory() / "inductor"))
     try:
         if arguments[:1] == ["data"]:
-            tyro.extras.subcommand_cli_from_dict(DATA_COMMANDS, prog="castalia data", args=arguments[1:])
+            commands, arguments = DATA_COMMANDS, arguments[1:]
+            program, about = "castalia data", _data.__doc__
         else:
-            tyro.extras.subcommand_cli_from_dict(
-                COMMANDS | {"data": _data}, prog="castalia", description=__doc__, args=arguments or ["--help"]
-            )
+            commands, program, about = COMMANDS, "castalia", ABOUT
+        tyro.extras.subcommand_cli_from_dict(commands, prog=program, description=about, args=arguments or ["--help"])
     except CastaliaError as error:
         print(f"castalia: {error}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print("\ncastalia: stopped; the same command goes on from the last checkpoint", file=sys.stderr)
         sys.exit(130)
-
-
-def _cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "castalia"

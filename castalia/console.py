@@ -1,7 +1,7 @@
 """What a person sees in the terminal: progress of training, and tables of results."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,7 +13,7 @@ console = Console()
 
 
 @contextmanager
-def training_progress(minutes: float, steps: int | None) -> Iterator[Any]:
+def training_progress(minutes: float, steps: int | None) -> Generator[Any]:
     """Show a bar for training; yields the function that takes every line of metrics."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=False) as progress:

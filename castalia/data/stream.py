@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch.utils.data
+from threadpoolctl import threadpool_limits
 
 from castalia.data.mixture import Mixture
 from castalia.perception.packing import Batch, Packer, concatenate
@@ -44,6 +45,9 @@ class _Streams(torch.utils.data.IterableDataset):
 
     def __iter__(self) -> Iterator[tuple[int, Batch, int]]:
         info = torch.utils.data.get_worker_info()
+        if info:
+            # NumPy's products would start a thread a core in each worker, and these would wait for work by spinning.
+            threadpool_limits(1)
         number, count = (info.id, info.num_workers) if info else (0, 1)
         mixture, perception = self.make()
         streams = {s: self._batches(s, mixture, perception) for s in self.mine[number::count]}

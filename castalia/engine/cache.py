@@ -3,13 +3,16 @@
 import torch
 from torch import Tensor
 
+from castalia.model.attention import additive
 from castalia.model.config import ModelConfig
 
 
 class DenseCache:
     """Keys and values for B sequences of up to S positions; row b is filled up to `lengths_B[b]`."""
 
-    def __init__(self, config: ModelConfig, batch: int, capacity: int, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(
+        self, config: ModelConfig, batch: int, capacity: int, device: torch.device, dtype: torch.dtype
+    ) -> None:
         shape = (config.layers, 2, batch, config.key_value_heads, capacity, config.head_dim)
         self.config = config
         self.memory = torch.zeros(shape, device=device, dtype=dtype)
@@ -32,11 +35,8 @@ class DenseCache:
         distance_BS = self.lengths_B[:, None] - slots
         seen = distance_BS >= 0
         near = seen & (distance_BS < (self.config.window or self.reach + 1))
-        window, everything = (
-            torch.zeros(mask.shape, dtype=self.memory.dtype, device=mask.device).masked_fill_(~mask, float("-inf"))
-            for mask in (near, seen)
-        )
-        return window[:, None, None], everything[:, None, None]
+        dtype = self.memory.dtype
+        return additive(near, dtype)[:, None, None], additive(seen, dtype)[:, None, None]
 
     def keep(self, rows: Tensor) -> None:
         """Forget all sequences but `rows`."""

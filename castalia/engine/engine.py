@@ -81,9 +81,7 @@ class Engine:
         self, sequences: list[Sequence], indices: list[int], sampling: Sampling
     ) -> Iterator[tuple[_Row, Literal["end", "length"]]]:
         longest = max(map(len, sequences))
-        cache = DenseCache(
-            self.model.config, len(sequences), longest + sampling.max_tokens, self.device, torch.float32
-        )
+        cache = DenseCache(self.model.config, len(sequences), longest + sampling.max_tokens, self.device, torch.float32)
         rows = [
             _Row(i, int(s.places_T3[-1, 0]) + 1, torch.Generator().manual_seed(sampling.seed * 1_000_003 + i))
             for i, s in zip(indices, sequences, strict=True)

@@ -131,9 +131,7 @@ def _kinds(families: dict[str, Any]) -> str:
                 rows.append(f"<tr>{written}<td>{100 * low:.0f}–{100 * high:.0f}%</td></tr>")
     if not rows:
         return ""
-    head = "".join(
-        f'<th scope="col">{name}</th>' for name in ("family", "difficulty", "kind", "right", "share", "95%")
-    )
+    head = "".join(f'<th scope="col">{name}</th>' for name in ("family", "difficulty", "kind", "right", "share", "95%"))
     return (
         f"<details><summary>By kind of question</summary>"
         f'<div class="scroll" tabindex="0" role="region" aria-label="Accuracy by kind of question">'

@@ -57,10 +57,12 @@ def attention_masks(
     itself = distance_TT == 0
     everything = (allowed & (seen | same_image)) | itself
     window = (allowed & ((seen & (distance_TT < (config.window or T))) | same_image)) | itself
-    return tuple(  # type: ignore[return-value]
-        torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill_(~mask, float("-inf"))[:, None]
-        for mask in (window, everything)
-    )
+    return additive(window, dtype)[:, None], additive(everything, dtype)[:, None]
+
+
+def additive(allowed: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return 0 where `allowed`, -inf elsewhere."""
+    return torch.zeros(allowed.shape, dtype=dtype, device=allowed.device).masked_fill_(~allowed, float("-inf"))
 
 
 def attend(q_BTHd: Tensor, k_BHSd: Tensor, v_BHSd: Tensor, mask: Tensor | None) -> Tensor:

@@ -49,10 +49,17 @@ class ModelConfig:
     shared_expert: bool = True
 
     def __post_init__(self) -> None:
+        for name in ("vocab_size", "patch_values", "frame_values", "width", "layers", "heads", "global_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.window < 0:
+            raise ValueError(f"window must be 0 (none) or more, got {self.window}")
         if self.width % self.heads or self.head_dim % 8:
             raise ValueError(f"width {self.width} must be heads {self.heads} times a multiple of 8")
         if self.heads % self.key_value_heads:
             raise ValueError(f"heads {self.heads} must be a multiple of kv_heads {self.kv_heads}")
+        if self.experts and not 1 <= self.experts_per_token <= self.experts:
+            raise ValueError(f"experts_per_token {self.experts_per_token} must be from 1 to experts {self.experts}")
 
     @property
     def head_dim(self) -> int:

@@ -1,8 +1,9 @@
 """The decoder: one stack of pre-norm blocks over text, patches and frames alike."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, fields
+from types import MethodType
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -37,7 +38,8 @@ class ModelInput:
     def of(cls, batch: Batch, device: torch.device | str = "cpu") -> "ModelInput":
         """Put a packed batch on `device`."""
         names = [f.name for f in fields(cls) if f.name != "masks"]
-        return cls(**{name: torch.from_numpy(getattr(batch, name)).to(device) for name in names})
+        tensors: dict[str, Any] = {name: torch.from_numpy(getattr(batch, name)).to(device) for name in names}
+        return cls(**tensors)
 
 
 def norm(x: Tensor) -> Tensor:
@@ -64,7 +66,7 @@ class Block(nn.Module):
     def forward(
         self,
         x_BTD: Tensor,
-        rotary: tuple[Tensor, Tensor] | None,
+        rotary: tuple[Tensor, Tensor],
         mask: Tensor | None,
         values_BTK: Tensor | None = None,
         cache: Cache | None = None,
@@ -86,7 +88,7 @@ class Block(nn.Module):
         self,
         h_BTD: Tensor,
         qkv: Tensor,
-        rotary: tuple[Tensor, Tensor] | None,
+        rotary: tuple[Tensor, Tensor],
         mask: Tensor | None,
         values_BTK: Tensor | None,
         cache: Cache | None,
@@ -95,8 +97,7 @@ class Block(nn.Module):
         q, k, v = (part.unflatten(-1, (-1, self.config.head_dim)) for part in qkv.split(self.qkv_widths, -1))
         if self.config.qk_norm:
             q, k = norm(q), norm(k)
-        if rotary is not None:
-            q, k = rotate(q, *rotary), rotate(k, *rotary)
+        q, k = rotate(q, *rotary), rotate(k, *rotary)
         if self.value_mix is not None and values_BTK is not None:
             v = v + self.value_mix * values_BTK.view_as(v)
         k, v = k.transpose(1, 2), v.transpose(1, 2)
@@ -122,7 +123,6 @@ class Decoder(nn.Module):
         self.value_embedding = nn.Embedding(V, kv) if config.value_embeddings else None
         self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.layers))
         self.head = None if config.tied_head else nn.Linear(D, V, bias=False)
-        self.block_forward: Callable[..., Tensor] = Block.__call__
 
     def initialise(self, seed: int) -> "Decoder":
         """Fill every parameter from `seed`, in one fixed order; returns self."""
@@ -142,14 +142,28 @@ class Decoder(nn.Module):
                     parameter.uniform_(-bound, bound, generator=generator)
         return self
 
-    def compile_blocks(self) -> None:
-        """Compile the block once for all layers of a kind, which costs seconds where a whole model costs half a minute."""
-        self.block_forward = torch.compile(Block.forward, dynamic=False)
+    def compile(self) -> None:  # type: ignore[override]
+        """Compile the block, once for all layers of a kind and all sizes of batches, and the loss."""
+        compiled = torch.compile(Block.forward, dynamic=True)
+        for block in self.blocks:
+            block.forward = MethodType(compiled, block)  # under __call__, so that FSDP's hooks still run
+        self.nll = MethodType(torch.compile(Decoder.nll, dynamic=True), self)
 
-    def forward(self, batch: ModelInput, at_M: Tensor | None = None, cache: Cache | None = None) -> Tensor:
-        """Return logits [M, V] at the flat positions `at_M` of B·T, or [B·T, V] for all of them."""
-        hidden_ND = self.hidden(batch, cache).flatten(0, 1)
-        return self.logits(hidden_ND if at_M is None else hidden_ND[at_M])
+    def forward(
+        self,
+        batch: ModelInput,
+        at_M: Tensor | None = None,
+        cache: Cache | None = None,
+        targets_M: Tensor | None = None,
+    ) -> Tensor:
+        """Return logits [M, V] at the flat positions `at_M` of B·T (all of them, if None).
+
+        With `targets_M`, return -log p [M] of these tokens instead.
+        """
+        hidden_MD = self.hidden(batch, cache).flatten(0, 1)
+        if at_M is not None:
+            hidden_MD = hidden_MD.index_select(0, at_M)
+        return self.logits(hidden_MD) if targets_M is None else self.nll(hidden_MD, targets_M)
 
     def embed(self, batch: ModelInput) -> Tensor:
         """Return the embeddings [B, T, D]; patches and frames are added to their placeholder's embedding."""
@@ -165,18 +179,23 @@ class Decoder(nn.Module):
         """Return the normed residual stream after the last block, [B, T, D]."""
         x_BTD = self.embed(batch)
         rotary = rotary_angles(batch.places_BT3, self.config)
+        # Layers without positions turn by nothing, so that the same compiled block serves them.
+        still = torch.ones_like(rotary[0]), torch.zeros_like(rotary[1])
         masks = batch.masks or attention_masks(batch.documents_BT, batch.images_BT, self.config, x_BTD.dtype)
         values = self.value_embedding(batch.tokens_BT) if self.value_embedding is not None else None
         for layer, block in enumerate(self.blocks):
-            x_BTD = self.block_forward(
-                block,
+            x_BTD = block(
                 x_BTD,
-                rotary if self.config.is_rotary(layer) else None,
+                rotary if self.config.is_rotary(layer) else still,
                 masks[1] if self.config.is_global(layer) else masks[0],
                 values if self.config.has_value_embedding(layer) else None,
                 cache,
             )
         return norm(x_BTD)
+
+    def nll(self, hidden_MD: Tensor, targets_M: Tensor) -> Tensor:
+        """Return -log p [M] of `targets_M` after hidden states [M, D]."""
+        return F.cross_entropy(self.logits(hidden_MD), targets_M, reduction="none")
 
     def logits(self, hidden_MD: Tensor) -> Tensor:
         """Return soft-capped fp32 logits [M, V]."""

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from castalia.model.config import ModelConfig
 from castalia.model.mlp import up_width
 
+NEWTON_SCHULZ = 5
+"""Iterations of Muon's orthogonalisation."""
+
 
 @dataclass(frozen=True)
 class StepShape:
@@ -26,12 +29,16 @@ class StepShape:
         return self.rows * self.length
 
 
-def block_matrix_shapes(config: ModelConfig) -> list[tuple[int, int]]:
-    """Return the (rows, columns) of every matrix of one block that Muon trains."""
-    D, kv = config.width, config.key_value_heads * config.head_dim
-    mlp = [(up_width(config), D), (D, config.hidden)]
+def block_matrix_shapes(config: ModelConfig) -> list[tuple[int, int, int]]:
+    """Return (rows, columns, heads) of every matrix of one block that Muon trains; the heads share the rows.
+
+    The output projection, whose columns are shared by the heads, stands here turned over.
+    """
+    D, kv, H = config.width, config.key_value_heads * config.head_dim, config.heads
+    mlp = [(up_width(config), D, 1), (D, config.hidden, 1)]
     copies = config.experts + config.shared_expert if config.experts else 1
-    return [(D, D), (kv, D), (kv, D), (D, D), *mlp * copies]
+    attention = [(D, D, H), (kv, D, config.key_value_heads), (kv, D, config.key_value_heads), (D, D, H)]
+    return attention + mlp * copies
 
 
 def parameters(config: ModelConfig) -> dict[str, int]:
@@ -43,7 +50,7 @@ def parameters(config: ModelConfig) -> dict[str, int]:
         "patch_embedding": config.patch_values * D,
         "frame_embedding": config.frame_values * D,
         "head": 0 if config.tied_head else V * D,
-        "blocks": config.layers * (sum(r * c for r, c in block_matrix_shapes(config)) + _small(config))
+        "blocks": config.layers * (sum(r * c for r, c, _ in block_matrix_shapes(config)) + _small(config))
         + sum(config.has_value_embedding(layer) for layer in range(config.layers)),
     }
     return count | {"total": sum(count.values())}
@@ -75,15 +82,17 @@ def forward_flops(config: ModelConfig, shape: StepShape) -> dict[str, int]:
     return count | {"total": sum(count.values())}
 
 
-def optimizer_flops(config: ModelConfig, iterations: int = 5) -> int:
+def optimizer_flops(config: ModelConfig) -> int:
     """Return the operations of Muon's Newton-Schulz iterations in one step; AdamW does no products.
 
-    Each iteration on a matrix of n × m, n ≤ m, takes X Xᵀ (2n²m), its square (2n³) and their product with X (2n²m).
+    A matrix of n × m, n ≤ m, pays for its Gram matrix and for the last product (2n²m each); the iterations are products
+    of n × n matrices (2n³ each): four, but three in the first and two in the last. Attention's matrices are made
+    orthogonal head by head.
     """
     total = 0
-    for rows, columns in block_matrix_shapes(config):
-        n, m = sorted((rows, columns))
-        total += iterations * (4 * n * n * m + 2 * n**3)
+    for rows, columns, heads in block_matrix_shapes(config):
+        n, m = sorted((rows // heads, columns))
+        total += heads * (2 * 2 * n * n * m + (4 * NEWTON_SCHULZ - 3) * 2 * n**3)
     return config.layers * total
 
 

@@ -41,6 +41,8 @@ class MixtureOfExperts(nn.Module):
     choice that rises for experts that are used too little (arXiv 2408.15664), which needs no auxiliary loss.
     """
 
+    balance_E: Tensor
+
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.per_token = config.experts_per_token
@@ -61,5 +63,5 @@ class MixtureOfExperts(nn.Module):
         if self.training:
             with torch.no_grad():
                 load_E = torch.bincount(chosen_NK.flatten(), minlength=len(self.experts)).float()
-                self.balance_E += 0.001 * (load_E.mean() - load_E).sign()
+                self.balance_E.add_((load_E.mean() - load_E).sign(), alpha=0.001)
         return y_ND.view_as(x_BTD)

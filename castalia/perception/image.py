@@ -110,15 +110,18 @@ def patchify(image: Image, patch_size: int) -> Patches:
     pixels_HWC, side = image.pixels_HWC, patch_size
     height, width = image.height, image.width
     rows, columns = -(-height // side), -(-width // side)
-    background_3 = _background(pixels_HWC, side)
     if height % side or width % side:
+        background_3 = _background(*_cut_whole(pixels_HWC, side), pixels_HWC)
         padded_HWC = np.empty((rows * side, columns * side, 3), np.uint8)
         padded_HWC[:height, :width] = pixels_HWC
         padded_HWC[height:] = background_3
         padded_HWC[:height, width:] = background_3
-        pixels_HWC = padded_HWC
-    patches_NP = _cut(pixels_HWC, side)
-    kept_N = np.flatnonzero((patches_NP != np.tile(background_3, side * side)).any(axis=1))
+        patches_NP, is_plain_N = _cut_whole(padded_HWC, side)
+    else:
+        patches_NP, is_plain_N = _cut_whole(pixels_HWC, side)
+        background_3 = _background(patches_NP, is_plain_N, pixels_HWC)
+    is_empty_N = is_plain_N & (patches_NP[:, :3] == background_3).all(axis=1)
+    kept_N = np.flatnonzero(~is_empty_N)
     places_N2 = np.stack(np.divmod(kept_N, columns), axis=1).astype(np.int32)
     return Patches(rows, columns, height, width, background_3, patches_NP[kept_N], places_N2)
 
@@ -133,21 +136,23 @@ def unpatchify(patches: Patches, patch_size: int) -> Image:
     return Image(np.ascontiguousarray(pixels_HWC[: patches.height, : patches.width]))
 
 
-def _cut(pixels_HWC: np.ndarray, side: int) -> np.ndarray:
+def _cut_whole(pixels_HWC: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the whole patches [N, P] of a picture, and which of them are of one colour [N]."""
     rows, columns = pixels_HWC.shape[0] // side, pixels_HWC.shape[1] // side
     # Runs of side · 3 bytes are kept whole, so that the copy moves runs rather than single channels.
-    runs = np.ascontiguousarray(pixels_HWC).reshape(rows, side, columns, side * 3)
-    return runs.transpose(0, 2, 1, 3).reshape(rows * columns, side * side * 3)
-
-
-def _background(pixels_HWC: np.ndarray, side: int) -> np.ndarray:
-    height, width = pixels_HWC.shape[:2]
-    whole_NP = _cut(pixels_HWC[: height - height % side, : width - width % side], side)
+    runs = np.ascontiguousarray(pixels_HWC[: rows * side, : columns * side]).reshape(rows, side, columns, side * 3)
+    patches_NP = runs.transpose(0, 2, 1, 3).reshape(rows * columns, side * side * 3)
     # A patch is of one colour if every byte equals the one three before it: one pass over contiguous bytes.
-    colours_K3 = whole_NP[(whole_NP[:, 3:] == whole_NP[:, :-3]).all(axis=1), :3]
+    return patches_NP, (patches_NP[:, 3:] == patches_NP[:, :-3]).all(axis=1)
+
+
+def _background(patches_NP: np.ndarray, is_plain_N: np.ndarray, pixels_HWC: np.ndarray) -> np.ndarray:
+    colours_K3 = patches_NP[is_plain_N, :3]
     if not len(colours_K3):
         border = pixels_HWC[0], pixels_HWC[-1], pixels_HWC[:, 0], pixels_HWC[:, -1]
         colours_K3 = np.concatenate(border)
+    if (colours_K3 == colours_K3[0]).all():  # as in most pictures that are drawn
+        return colours_K3[0]
     codes_K = colours_K3.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], np.int32)
     codes, counts = np.unique(codes_K, return_counts=True)
     code = int(codes[counts.argmax()])
@@ -167,7 +172,7 @@ def _refuse_if_huge(size: tuple[int, int], max_pixels: int, name: str) -> None:
 def _orientation(picture: pillow.Image) -> int:
     try:
         return int(picture.getexif().get(ORIENTATION, 1))
-    except Exception:  # noqa: BLE001 - a damaged Exif block is no reason to refuse sound pixels
+    except Exception:  # a damaged Exif block is no reason to refuse sound pixels
         return 1
 
 

@@ -1,12 +1,13 @@
 """Sequences -> Batch: several documents side by side in one row, without attention between them."""
 
-from collections.abc import Iterable, Sequence as Many
+from collections.abc import Iterable
+from collections.abc import Sequence as Many
 from dataclasses import dataclass, fields
 
 import numpy as np
 
 from castalia.errors import DocumentError
-from castalia.perception.sequence import Sequence
+from castalia.perception.sequence import Kind, Sequence
 
 PATCH_MEAN, PATCH_SCALE = 127.5, 73.0
 """Pixels are centred and scaled by these constants before they enter the model."""
@@ -102,50 +103,60 @@ def pack(sequences: Iterable[Sequence], rows: int, length: int, pad: int) -> Ite
 
 
 def collate(rows: Many[Many[Sequence]], length: int, pad: int) -> Batch:
-    """Lay out `rows` of sequences as one batch; what is left of each row is padding."""
+    """Lay out `rows` of sequences as one batch; what is left of each row is padding.
+
+    All sequences are joined to S positions first; ``at_S`` says where in B·T each of them stands.
+    """
     B = len(rows)
-    tokens = np.full((B, length), pad, np.int64)
-    places = np.zeros((B, length, 3), np.int64)
-    documents = np.full((B, length), -1, np.int64)
-    images = np.full((B, length), -1, np.int64)
-    patch_at, frame_at, patches, frames = [], [], [], []
-    learn_at, targets, weights, logprobs = [], [], [], []
+    sequences = [sequence for row in rows for sequence in row]
+    firsts, numbers, images_before = [], [], []
     for b, row in enumerate(rows):
-        start = image = 0
-        for index, sequence in enumerate(row):
-            T = len(sequence)
-            span = slice(start, start + T)
-            tokens[b, span], places[b, span], documents[b, span] = sequence.tokens_T, sequence.places_T3, index
-            images[b, span] = np.where(sequence.images_T >= 0, sequence.images_T + image, -1)
+        filled = image = 0
+        for number, sequence in enumerate(row):
+            firsts.append(b * length + filled)
+            numbers.append(number)
+            images_before.append(image)
+            filled += len(sequence)
             image += len(sequence.spans)
-            flat = b * length + start
-            patch_at.append(flat + np.flatnonzero(sequence.kinds_T == 1))
-            frame_at.append(flat + np.flatnonzero(sequence.kinds_T == 2))
-            patches.append(sequence.patches_NP)
-            frames.append(sequence.frames_MF)
-            learned = np.flatnonzero(sequence.weights_T[1:])
-            learn_at.append(flat + learned)
-            targets.append(sequence.tokens_T[learned + 1])
-            weights.append(sequence.weights_T[learned + 1])
-            known = sequence.logprobs_T
-            logprobs.append(np.full(len(learned), np.nan) if known is None else known[learned + 1])
-            start += T
-    centred = (np.concatenate(patches).astype(np.float32) - PATCH_MEAN) / PATCH_SCALE
+    lengths = np.array([len(sequence) for sequence in sequences])
+    starts = np.cumsum(lengths) - lengths  # where each sequence begins among the S positions
+    at_S = np.arange(lengths.sum()) + np.repeat(np.array(firsts) - starts, lengths)
+    kinds_S = np.concatenate([sequence.kinds_T for sequence in sequences])
+    tokens_S = np.concatenate([sequence.tokens_T for sequence in sequences])
+    images_S = np.concatenate([sequence.images_T for sequence in sequences])
+    weights_S = np.concatenate([sequence.weights_T for sequence in sequences])
+    is_learned_S = weights_S != 0
+    is_learned_S[starts[lengths > 0]] = False  # nothing stands before the first position that could predict it
+    tokens_BT = np.full((B, length), pad, np.int64)
+    places_BT3 = np.zeros((B, length, 3), np.int64)
+    documents_BT, images_BT = np.full((B, length), -1, np.int64), np.full((B, length), -1, np.int64)
+    tokens_BT.flat[at_S] = tokens_S
+    places_BT3.reshape(-1, 3)[at_S] = np.concatenate([sequence.places_T3 for sequence in sequences])
+    documents_BT.flat[at_S] = np.repeat(numbers, lengths)
+    images_BT.flat[at_S] = np.where(images_S >= 0, images_S + np.repeat(images_before, lengths), -1)
+    patches_NP = np.concatenate([sequence.patches_NP for sequence in sequences]).astype(np.float32)
+    patches_NP -= PATCH_MEAN
+    patches_NP /= PATCH_SCALE
     return Batch(
-        tokens_BT=tokens,
-        places_BT3=places,
-        documents_BT=documents,
-        images_BT=images,
-        patches_NP=centred,
-        patch_at_N=np.concatenate(patch_at).astype(np.int64),
-        frames_MF=np.concatenate(frames).astype(np.float32),
-        frame_at_M=np.concatenate(frame_at).astype(np.int64),
-        learn_at_L=np.concatenate(learn_at).astype(np.int64),
-        targets_L=np.concatenate(targets).astype(np.int64),
-        weights_L=np.concatenate(weights).astype(np.float32),
-        logprobs_L=np.concatenate(logprobs).astype(np.float32),
-        documents=sum(len(row) for row in rows),
+        tokens_BT=tokens_BT,
+        places_BT3=places_BT3,
+        documents_BT=documents_BT,
+        images_BT=images_BT,
+        patches_NP=patches_NP,
+        patch_at_N=at_S[kinds_S == Kind.PATCH],
+        frames_MF=np.concatenate([sequence.frames_MF for sequence in sequences]).astype(np.float32),
+        frame_at_M=at_S[kinds_S == Kind.FRAME],
+        learn_at_L=at_S[is_learned_S] - 1,
+        targets_L=tokens_S[is_learned_S].astype(np.int64),
+        weights_L=weights_S[is_learned_S].astype(np.float32),
+        logprobs_L=np.concatenate([_logprobs(sequence) for sequence in sequences])[is_learned_S],
+        documents=len(sequences),
     )
+
+
+def _logprobs(sequence: Sequence) -> np.ndarray:
+    known = sequence.logprobs_T
+    return np.full(len(sequence), np.nan, np.float32) if known is None else known.astype(np.float32)
 
 
 def concatenate(batches: Many[Batch]) -> Batch:

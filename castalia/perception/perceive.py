@@ -68,19 +68,16 @@ def _is_answer(part: Part) -> bool:
 
 
 class _Builder:
-    """Positions in the making."""
+    """Positions in the making: token ids one by one; of all else, where it differs from unlearned text."""
 
     def __init__(self, perception: Perception) -> None:
         self.perception = perception
         self.config = perception.config
         self.special = perception.special
-        self.time = 0
-        self.kinds: list[int] = []
         self.tokens: list[int] = []
-        self.weights: list[float] = []
-        self.images: list[int] = []
-        self.places: list[tuple[int, int, int]] = []
+        self.learned: list[tuple[int, int, float]] = []  # start, stop and weight
         self.patches: list[np.ndarray] = []
+        self.grids: list[np.ndarray] = []  # row and column of each patch, image by image
         self.frames: list[np.ndarray] = []
         self.spans: list[ImageSpan] = []
 
@@ -89,10 +86,10 @@ class _Builder:
         self.text([self.special[name]], weight)
 
     def text(self, ids: list[int], weight: float) -> None:
-        """Append text tokens, one step of time each."""
-        count = len(ids)
-        self._append(Kind.TEXT, ids, weight, [(self.time + i, 0, 0) for i in range(count)])
-        self.time += count
+        """Append text tokens."""
+        if weight:
+            self.learned.append((len(self.tokens), len(self.tokens) + len(ids), weight))
+        self.tokens += ids
 
     def part(self, part: Part, before: Part | None, following: Part | None) -> None:
         """Append one part with the marks around it."""
@@ -122,46 +119,47 @@ class _Builder:
         patches = patchify(fit(image, self.config.max_side), self.config.patch_size)
         self.token("image")
         start = len(self.tokens)
-        background_P = np.tile(patches.background_3, self.config.patch_size**2)
+        background_1P = np.empty((1, self.config.patch_values), np.uint8)
+        background_1P.reshape(-1, 3)[:] = patches.background_3
         kept_NP, places_N2 = patches.patches_NP, patches.places_N2
         if not self.config.drop_empty_patches:
-            kept_NP, places_N2 = _all_patches(patches.rows, patches.columns, background_P, kept_NP, places_N2)
-        places = [(self.time, patches.rows, patches.columns)]
-        places += [(self.time, row, column) for row, column in places_N2.tolist()]
-        self.patches.append(np.concatenate((background_P[None], kept_NP)))
-        self._append(Kind.PATCH, [self.special["patch"]] * len(places), 0.0, places, len(self.spans))
+            kept_NP, places_N2 = _all_patches(patches.rows, patches.columns, background_1P, kept_NP, places_N2)
+        self.patches += [background_1P, kept_NP]
+        self.grids += [np.array([[patches.rows, patches.columns]]), places_N2]
+        self.tokens += [self.special["patch"]] * (1 + len(places_N2))
         self.spans.append(ImageSpan(start, len(self.tokens), patches.height, patches.width))
-        self.time += 1
 
     def speech(self, speech: Speech) -> None:
         """Append ``<|speech|>`` and one position per 80 ms of sound or per silence."""
         heard = frames(speech)
         self.token("speech")
-        silent = heard.is_silence_S.tolist()
-        for is_silence in silent:
-            kind, name = (Kind.TEXT, "silence") if is_silence else (Kind.FRAME, "frame")
-            self._append(kind, [self.special[name]], 0.0, [(self.time, 0, 0)])
-            self.time += 1
+        self.tokens += np.where(heard.is_silence_S, self.special["silence"], self.special["frame"]).tolist()
         self.frames.append(heard.features_MF)
-
-    def _append(
-        self, kind: Kind, ids: list[int], weight: float, places: list[tuple[int, int, int]], image: int = -1
-    ) -> None:
-        count = len(ids)
-        self.kinds += [int(kind)] * count
-        self.tokens += ids
-        self.weights += [weight] * count
-        self.images += [image] * count
-        self.places += places
 
     def build(self) -> Sequence:
         """Return the finished sequence."""
+        tokens_T = np.array(self.tokens, np.int32)
+        kinds_T, steps_T = np.zeros(len(tokens_T), np.uint8), np.ones(len(tokens_T), np.int32)
+        images_T, places_T3 = np.full(len(tokens_T), -1, np.int32), np.zeros((len(tokens_T), 3), np.int32)
+        weights_T = np.zeros(len(tokens_T), np.float32)
+        for start, stop, weight in self.learned:
+            weights_T[start:stop] = weight
+        if self.frames:
+            # No text is ever encoded as a special token, so all of these are frames.
+            kinds_T[tokens_T == self.special["frame"]] = Kind.FRAME
+        for image, span in enumerate(self.spans):
+            kinds_T[span.start : span.stop] = Kind.PATCH
+            images_T[span.start : span.stop] = image
+            steps_T[span.start : span.stop - 1] = 0
+        if self.spans:
+            places_T3[images_T >= 0, 1:] = np.concatenate(self.grids)
+        places_T3[1:, 0] = np.cumsum(steps_T[:-1])
         return Sequence(
-            kinds_T=np.array(self.kinds, np.uint8),
-            tokens_T=np.array(self.tokens, np.int32),
-            places_T3=np.array(self.places, np.int32).reshape(-1, 3),
-            images_T=np.array(self.images, np.int32),
-            weights_T=np.array(self.weights, np.float32),
+            kinds_T=kinds_T,
+            tokens_T=tokens_T,
+            places_T3=places_T3,
+            images_T=images_T,
+            weights_T=weights_T,
             patches_NP=_stack(self.patches, self.config.patch_values, np.uint8),
             frames_MF=_stack(self.frames, self.config.frame_values, np.float32),
             spans=tuple(self.spans),
@@ -173,10 +171,10 @@ def _stack(arrays: list[np.ndarray], width: int, dtype: type) -> np.ndarray:
 
 
 def _all_patches(
-    rows: int, columns: int, background_P: np.ndarray, kept_NP: np.ndarray, places_N2: np.ndarray
+    rows: int, columns: int, background_1P: np.ndarray, kept_NP: np.ndarray, places_N2: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Put the dropped patches back, in reading order."""
-    full = np.tile(background_P, (rows * columns, 1))
+    full = np.tile(background_1P, (rows * columns, 1))
     full[places_N2[:, 0] * columns + places_N2[:, 1]] = kept_NP
     places = np.stack(np.divmod(np.arange(rows * columns), columns), -1)
     return full, places

@@ -1,6 +1,7 @@
 """Text and token ids: byte-level BPE in which every digit stands alone and nobody's text can forge a special token."""
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import tokenizers
@@ -36,6 +37,9 @@ SMALLEST_VOCABULARY = len(SPECIAL) + 256
 # "end", "|>"), so no merge can ever spell one.
 PIECES = r"\p{N}|\s*[\r\n]+|'(?:s|t|d|m|ll|ve|re)| ?[\p{L}\p{M}]+| ?[^\s\p{L}\p{M}\p{N}]+|\s+(?=\s[^\s\p{N}])|\s+"
 
+REMEMBERED, SHORT = 16384, 200
+"""Texts of at most `SHORT` characters recur in training (questions, answers): the ids of the last ones are kept."""
+
 
 class Tokenizer:
     """Text to token ids and back; ``decode(encode(text)) == text`` for every valid Unicode text."""
@@ -45,6 +49,7 @@ class Tokenizer:
         # "Encode special tokens" is the library's name for reading them as the plain text they are in a user's text.
         core.encode_special_tokens = True
         self._core = core
+        self._remembered = lru_cache(REMEMBERED)(self._encode)
         self.vocab_size: int = core.get_vocab_size()
 
     @classmethod
@@ -112,7 +117,10 @@ class Tokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Return the ids of `text`, never a special one. Lone surrogates, which no UTF-8 can hold, become U+FFFD."""
-        return self._core.encode(_valid(text), add_special_tokens=False).ids
+        return list(self._remembered(text) if len(text) <= SHORT else self._encode(text))
+
+    def _encode(self, text: str) -> tuple[int, ...]:
+        return tuple(self._core.encode(_valid(text), add_special_tokens=False).ids)
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of `ids`: special and unknown ids are skipped, bytes that are no UTF-8 become U+FFFD."""

@@ -14,11 +14,11 @@ def recipe() -> Recipe:
         name="pocket",
         vocab_size=512,
         perception=PerceptionConfig(patch_size=16),
-        model=ModelConfig(width=192, layers=4, heads=6),
+        model=ModelConfig(width=128, layers=4, heads=4),
         data=DataConfig(
             mixture={"digits": 1.0, "speech": 1.0, "charts": 1.0, "mazes": 1.0, "countdown": 1.0},
             difficulties=(1, 2, 3),
         ),
-        feed=Feed(rows=16, length=256, streams=2),
+        feed=Feed(rows=16, length=128, streams=2),
         training=TrainingConfig(minutes=10),
     )

@@ -11,6 +11,7 @@ from PIL import Image as pillow
 
 from castalia.document import Document, Image, Part
 from castalia.errors import TaskError
+from castalia.tasks.drawing import Colour
 from castalia.tasks.material import Handwriting
 from castalia.tasks.task import Example, Question, Score, Split, generator, score_exact, trace
 
@@ -127,13 +128,15 @@ class Digits:
             pixels_NHW, index = rng.choice(self._pools[split != "train", digit])
             top, left = place // columns * CELL, place % columns * CELL
             ink_HW[top : top + CELL, left : left + CELL] = _cell(pixels_NHW[index], level.smallest, jitter, rng)
-        paper, ink = _colours(split, rng)
-        alpha_HW1 = ink_HW[:, :, None].astype(np.float32) / 255
-        pixels_HWC = paper + alpha_HW1 * (ink - paper)
+        shades = _shades(*_colours(split, rng))
         if level.noise:
             noise = np.random.default_rng(rng.getrandbits(32))
+            pixels_HWC = shades.take(ink_HW, axis=0)
             pixels_HWC += noise.integers(-level.noise, level.noise, ink_HW.shape, endpoint=True)[:, :, None]
-        return Image(np.clip(pixels_HWC + 0.5, 0, 255).astype(np.uint8)), -(-len(digits) // columns)
+            pixels_HWC = _rounded(pixels_HWC)
+        else:  # rounding the shades is much less work than rounding the pixels
+            pixels_HWC = _rounded(shades).take(ink_HW, axis=0)
+        return Image(pixels_HWC), -(-len(digits) // columns)
 
 
 def _cell(pixels_HW: np.ndarray, smallest: int, jitter: float, rng: random.Random) -> np.ndarray:
@@ -152,23 +155,38 @@ def _cell(pixels_HW: np.ndarray, smallest: int, jitter: float, rng: random.Rando
     x, y = CELL / 2 + across, CELL / 2 + down
     turn = (cos, sin, middle - cos * x - sin * y, -sin, cos, middle + sin * x - cos * y)
     picture = pillow.fromarray(pixels_HW)
-    ink_HW = np.asarray(
-        picture.transform((CELL, CELL), pillow.Transform.AFFINE, turn, pillow.Resampling.BICUBIC), dtype=np.float32
-    )
-    ink_HW = ink_HW * (255 / max(1.0, float(ink_HW.max())))
+    turned = picture.transform((CELL, CELL), pillow.Transform.AFFINE, turn, pillow.Resampling.BICUBIC)
+    _, most = turned.getextrema()
+    ink = turned.tobytes().translate(_strengthened(most))
+    return np.frombuffer(ink, np.uint8).reshape(CELL, CELL)
+
+
+@lru_cache(maxsize=256)
+def _strengthened(most: int) -> bytes:
+    """Return what becomes of each value of ink if `most` is made 255: 256 values."""
+    ink = np.arange(256, dtype=np.float32) * (255 / max(1, most))
     # What is hardly ink is paper: so that empty patches are empty and cost nothing.
-    return np.where(ink_HW < 24, 0, ink_HW).astype(np.uint8)
+    return np.where(ink < 24, 0, ink).clip(max=255).astype(np.uint8).tobytes()
 
 
-def _colours(split: Split, rng: random.Random) -> tuple[np.ndarray, np.ndarray]:
-    """Return paper and ink, float32 RGB: grey on white or on black; in colour only for ``out_of_range``."""
+def _colours(split: Split, rng: random.Random) -> tuple[Colour, Colour]:
+    """Return paper and ink: grey on white or on black; in colour only for ``out_of_range``."""
     if split == "out_of_range":
-        light, dark = [rng.randint(170, 255) for _ in range(3)], [rng.randint(0, 85) for _ in range(3)]
-        paper, ink = (light, dark) if rng.random() < 0.5 else (dark, light)
-    else:
-        strength = rng.randint(0, 60)
-        paper, ink = ([255] * 3, [strength] * 3) if rng.random() < 0.5 else ([0] * 3, [255 - strength] * 3)
-    return np.array(paper, np.float32), np.array(ink, np.float32)
+        light, dark = tuple(rng.randint(170, 255) for _ in range(3)), tuple(rng.randint(0, 85) for _ in range(3))
+        return (light, dark) if rng.random() < 0.5 else (dark, light)
+    strength = rng.randint(0, 60)
+    return ((255,) * 3, (strength,) * 3) if rng.random() < 0.5 else ((0,) * 3, (255 - strength,) * 3)
+
+
+@lru_cache(maxsize=128)
+def _shades(paper: Colour, ink: Colour) -> np.ndarray:
+    """Return the colours between bare paper (0) and full ink (255): float32 [256, 3]."""
+    share_K1 = np.arange(256, dtype=np.float32)[:, None] / 255
+    return np.array(paper, np.float32) + share_K1 * (np.array(ink, np.float32) - np.array(paper, np.float32))
+
+
+def _rounded(colours: np.ndarray) -> np.ndarray:
+    return np.clip(colours + 0.5, 0, 255).astype(np.uint8)
 
 
 def _word(kind: str, rng: random.Random, **values: object) -> str:

@@ -3,6 +3,9 @@
 import random
 from collections import deque
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import numpy as np
 
 from castalia.document import Document, Image, Part
 from castalia.tasks.drawing import INK, PALETTE, WHITE, canvas, draw_text, to_image
@@ -14,7 +17,11 @@ CELL = 16
 Cell = tuple[int, int]
 """Row and column."""
 
+Pair = tuple[Cell, Cell]
+"""Two neighbours, in order."""
+
 STEPS: dict[str, Cell] = {"R": (0, 1), "D": (1, 0), "L": (0, -1), "U": (-1, 0)}
+WALLS = {"R": 1, "D": 2, "L": 4, "U": 8}
 DIRECTIONS = {"R": "right of", "D": "below", "L": "left of", "U": "above"}
 
 
@@ -68,7 +75,7 @@ class Maze:
 
     rows: int
     columns: int
-    openings: frozenset[tuple[Cell, Cell]]
+    openings: frozenset[Pair]
     start: Cell
     goal: Cell
 
@@ -83,14 +90,19 @@ class Maze:
     def distances(self, source: Cell) -> dict[Cell, int]:
         """Return the steps from `source` to every cell that can be reached, by breadth-first search."""
         steps, waiting = {source: 0}, deque([source])
+        beside, openings = _beside(self.rows, self.columns), self.openings
         while waiting:
             cell = waiting.popleft()
-            for letter in STEPS:
-                neighbour = _moved(cell, letter)
-                if neighbour not in steps and _pair(cell, neighbour) in self.openings:
+            for neighbour, pair in beside[cell]:
+                if neighbour not in steps and pair in openings:
                     steps[neighbour] = steps[cell] + 1
                     waiting.append(neighbour)
         return steps
+
+    @cached_property
+    def way(self) -> str:
+        """The shortest way from start to goal, as `shortest_way` finds it."""
+        return shortest_way(self)
 
     def walk(self, letters: str) -> Cell | None:
         """Return where `letters` (R, D, L, U) lead from the start; None if one is no direction or walks into a wall."""
@@ -166,20 +178,36 @@ def shortest_way(maze: Maze, goal: Cell | None = None) -> str:
 
 def draw(maze: Maze) -> Image:
     """Return the picture: walls two pixels thick, one in each of the cells they part; S and G in coloured fields."""
-    picture, pen = canvas(maze.columns * CELL, maze.rows * CELL, WHITE)
-    end = CELL - 1
-    edges = {"R": (end, 0, end, end), "D": (0, end, end, end), "L": (0, 0, 0, end), "U": (0, 0, end, 0)}
-    for row in range(maze.rows):
-        for column in range(maze.columns):
-            x, y = column * CELL, row * CELL
-            for letter, (left, top, right, bottom) in edges.items():
-                if not maze.is_open((row, column), letter):
-                    pen.line((x + left, y + top, x + right, y + bottom), fill=INK)
-    for mark, (row, column), colour in (("S", maze.start, "green"), ("G", maze.goal, "red")):
-        x, y = column * CELL, row * CELL
-        pen.rectangle((x + 3, y + 3, x + end - 3, y + end - 3), fill=PALETTE[colour])
-        draw_text(pen, x + 8, y + 5, mark, WHITE, align="centre")
-    return to_image(picture)
+    codes_RC = np.full((maze.rows, maze.columns), 15)
+    for (row, column), (below, beside) in maze.openings:
+        across = row == below
+        codes_RC[row, column] -= WALLS["R" if across else "D"]
+        codes_RC[below, beside] -= WALLS["L" if across else "U"]
+    cells_RCHW3 = _cells_by_walls()[codes_RC]
+    inner = slice(3, CELL - 3)
+    for place, mark, colour in ((maze.start, "S", "green"), (maze.goal, "G", "red")):
+        cells_RCHW3[place][inner, inner] = _field(mark, colour)[inner, inner]
+    return Image(cells_RCHW3.transpose(0, 2, 1, 3, 4).reshape(maze.rows * CELL, maze.columns * CELL, 3))
+
+
+@lru_cache(maxsize=1)
+def _cells_by_walls() -> np.ndarray:
+    """Return how a cell looks by the sum of `WALLS` around it: uint8 [16, CELL, CELL, 3]."""
+    cells_NHW3 = np.full((16, CELL, CELL, 3), WHITE, np.uint8)
+    edges = {"R": np.s_[:, -1], "D": np.s_[-1], "L": np.s_[:, 0], "U": np.s_[0]}
+    for code, cell_HW3 in enumerate(cells_NHW3):
+        for letter, edge in edges.items():
+            if code & WALLS[letter]:
+                cell_HW3[edge] = INK
+    return cells_NHW3
+
+
+@lru_cache(maxsize=2)
+def _field(mark: str, colour: str) -> np.ndarray:
+    """Return a coloured field with a letter in it: uint8 [CELL, CELL, 3]."""
+    picture, pen = canvas(CELL, CELL, PALETTE[colour])
+    draw_text(pen, 8, 5, mark, WHITE, align="centre")
+    return to_image(picture).pixels_HWC
 
 
 def _moved(cell: Cell, letter: str) -> Cell:
@@ -187,8 +215,23 @@ def _moved(cell: Cell, letter: str) -> Cell:
     return cell[0] + down, cell[1] + right
 
 
-def _pair(one: Cell, other: Cell) -> tuple[Cell, Cell]:
+def _pair(one: Cell, other: Cell) -> Pair:
     return (one, other) if one < other else (other, one)
+
+
+@lru_cache(maxsize=64)
+def _beside(rows: int, columns: int) -> dict[Cell, list[tuple[Cell, Pair]]]:
+    """Return the neighbours of every cell of a grid, in order R D L U, each with the pair they make."""
+    cells = [(row, column) for row in range(rows) for column in range(columns)]
+    around = {cell: [_moved(cell, letter) for letter in STEPS] for cell in cells}
+    return {cell: [(other, _pair(cell, other)) for other in around[cell] if other in around] for cell in cells}
+
+
+@lru_cache(maxsize=64)
+def _pairs(rows: int, columns: int) -> list[Pair]:
+    """Return all neighbours of a grid, those in one row first."""
+    across = [((r, c), (r, c + 1)) for r in range(rows) for c in range(columns - 1)]
+    return across + [((r, c), (r + 1, c)) for r in range(rows - 1) for c in range(columns)]
 
 
 def _make(level: Level, length: int, solvable: bool, rng: random.Random) -> Maze | None:
@@ -229,46 +272,37 @@ def _exits(maze: Maze, cell: Cell) -> int:
 
 def _cells(maze: Maze) -> list[Cell]:
     cells = [maze.start]
-    for letter in shortest_way(maze):
+    for letter in maze.way:
         cells.append(_moved(cells[-1], letter))
     return cells
 
 
-def _neighbours(rows: int, columns: int) -> list[tuple[Cell, Cell]]:
-    across = [((r, c), (r, c + 1)) for r in range(rows) for c in range(columns - 1)]
-    return across + [((r, c), (r + 1, c)) for r in range(rows - 1) for c in range(columns)]
-
-
-def _tree(rows: int, columns: int, rng: random.Random) -> set[tuple[Cell, Cell]]:
+def _tree(rows: int, columns: int, rng: random.Random) -> set[Pair]:
     """Grow a maze without loops; the growing-tree method: from the newest cell long winding ways, else short ones."""
     winding = rng.choice((1.0, 0.7, 0.3))
     grown = [(rng.randrange(rows), rng.randrange(columns))]
     seen, openings = set(grown), set()
+    beside = _beside(rows, columns)
     while grown:
         place = len(grown) - 1 if rng.random() < winding else rng.randrange(len(grown))
-        cell = grown[place]
-        free = [
-            (r, c)
-            for r, c in (_moved(cell, letter) for letter in STEPS)
-            if 0 <= r < rows and 0 <= c < columns and (r, c) not in seen
-        ]
+        free = [(neighbour, pair) for neighbour, pair in beside[grown[place]] if neighbour not in seen]
         if not free:
             grown.pop(place)
             continue
-        neighbour = rng.choice(free)
+        neighbour, pair = rng.choice(free)
         seen.add(neighbour)
         grown.append(neighbour)
-        openings.add(_pair(cell, neighbour))
+        openings.add(pair)
     return openings
 
 
-def _with_loops(maze: Maze, openings: set[tuple[Cell, Cell]], loops: int, rng: random.Random) -> set[tuple[Cell, Cell]]:
+def _with_loops(maze: Maze, openings: set[Pair], loops: int, rng: random.Random) -> set[Pair]:
     """Open up to `loops` more walls, none of which parts two cells that could not reach each other."""
     inside = Maze(maze.rows, maze.columns, frozenset(openings), maze.start, maze.goal).distances(maze.start)
     walls = [
-        (one, other)
-        for one, other in _neighbours(maze.rows, maze.columns)
-        if (one, other) not in openings and (one in inside) == (other in inside)
+        pair
+        for pair in _pairs(maze.rows, maze.columns)
+        if pair not in openings and (pair[0] in inside) == (pair[1] in inside)
     ]
     return openings | set(rng.sample(walls, min(loops, len(walls))))
 
@@ -292,7 +326,7 @@ def _ask(maze: Maze, lengths: range, solvable: bool, rng: random.Random) -> tupl
 def _reach(maze: Maze, rng: random.Random) -> Question:
     reached = maze.distances(maze.start)
     if maze.goal in reached:
-        return Question(rng.choice(WORDINGS["reach"]), "yes", "reach", " ".join(shortest_way(maze)) + " G", 0.5)
+        return Question(rng.choice(WORDINGS["reach"]), "yes", "reach", " ".join(maze.way) + " G", 0.5)
     # The nearest one can get, as the crow flies; x says that it ends there.
     nearest = min(reached, key=lambda c: (abs(c[0] - maze.goal[0]) + abs(c[1] - maze.goal[1]), reached[c], c))
     thoughts = " ".join([*shortest_way(maze, nearest), "x"])
@@ -300,13 +334,13 @@ def _reach(maze: Maze, rng: random.Random) -> Question:
 
 
 def _length(maze: Maze, lengths: range, rng: random.Random) -> Question:
-    way = shortest_way(maze)
+    way = maze.way
     thoughts = " ".join(f"{letter}{step}" for step, letter in enumerate(way, 1))
     return Question(rng.choice(WORDINGS["length"]), str(len(way)), "length", thoughts, 1 / len(lengths))
 
 
 def _way(maze: Maze, lengths: range, rng: random.Random) -> Question:
-    answer = " ".join(shortest_way(maze))
+    answer = " ".join(maze.way)
     # The best blind guess is one of the shortest ways there can be. A step rarely goes back, and often two ways count:
     # about two choices a step, twice as many at the first.
     chance = 1 / len(lengths) / 2 ** (lengths[0] + 1)
@@ -316,7 +350,7 @@ def _way(maze: Maze, lengths: range, rng: random.Random) -> Question:
 def _first(maze: Maze, lengths: range, rng: random.Random) -> Question:
     left = maze.distances(maze.goal)
     right = [x for x in STEPS if maze.is_open(maze.start, x) and left[_moved(maze.start, x)] < left[maze.start]]
-    way = shortest_way(maze)
+    way = maze.way
     text = rng.choice(WORDINGS["first"])
     return Question(text, way[0], "first", " ".join(way), len(right) / len(STEPS), {"first": right})
 

@@ -1,5 +1,6 @@
 """Speech: recorded people say digits, spell words, read prompts; write down what they say and reckon with it."""
 
+import math
 import random
 import re
 from collections import Counter
@@ -91,6 +92,9 @@ Made = tuple[list[np.ndarray], list[Question]]
 FASTEST = 0.08
 """How much faster or slower training makes a voice, at most."""
 
+CHUNK = 8192
+"""Samples changed at a time: so few fit the processor's cache, which is twice as fast."""
+
 
 @dataclass
 class Voice:
@@ -145,6 +149,7 @@ class SpokenPrompts:
         letters = Counter("".join(WORDS.split()))
         self._letter_chance = max(letters.values()) / letters.total()
         self._decoded: dict[tuple[str, str], np.ndarray] = {}
+        self._able: dict[tuple[str, tuple[str, ...], bool], list[Voice]] = {}
 
     def sample(self, seed: int, difficulty: int, split: Split = "train") -> Example:
         """Make the sound of this seed and ask one to three questions about it.
@@ -191,13 +196,16 @@ class SpokenPrompts:
 
     def _speakers(self, kind: str, level: Level, split: Split) -> list[Voice]:
         """Return voices that have what `kind` needs: of the level's languages, or where there are none, of any."""
-        able = [
-            voice
-            for voice in self._voices[split == "out_of_range"]
-            if (len(voice.letters) == 26 if kind == "spell" else all(n in voice.numbers for n in range(10)))
-            and voice.language in LANGUAGES
-        ]
-        return [voice for voice in able if voice.language in level.languages] or able
+        key = kind, level.languages, split == "out_of_range"
+        if key not in self._able:
+            able = [
+                voice
+                for voice in self._voices[split == "out_of_range"]
+                if (len(voice.letters) == 26 if kind == "spell" else all(n in voice.numbers for n in range(10)))
+                and voice.language in LANGUAGES
+            ]
+            self._able[key] = [voice for voice in able if voice.language in level.languages] or able
+        return self._able[key]
 
     def _voice(self, kind: str, level: Level, split: Split, rng: random.Random) -> Voice:
         voices = self._speakers(kind, level, split)
@@ -296,15 +304,20 @@ def _join(pieces: list[np.ndarray], rng: random.Random, augment: bool) -> np.nda
     if not augment:
         return samples * np.float32(0.7 / peak)
     speed = 1 + rng.uniform(-FASTEST, FASTEST)
-    places = np.arange(0, len(samples) - 1, speed)
-    before = places.astype(np.int32)
-    after = (places - before).astype(np.float32)
-    samples = samples[before] * (1 - after) + samples[before + 1] * after
-    samples *= np.float32(rng.uniform(0.3, 0.95) / peak)
+    gain = np.float32(rng.uniform(0.3, 0.95) / peak)
+    noise = np.random.default_rng(rng.getrandbits(32))
     # Below -40 dB of the loudest, so that pauses are still heard as silence.
-    noise = np.random.default_rng(rng.getrandbits(32)).random(len(samples), np.float32) - np.float32(0.5)
-    samples += noise * np.float32(rng.uniform(0, 0.002))
-    return samples.clip(-1, 1)
+    loudness = np.float32(rng.uniform(0, 0.002))
+    changed = np.empty(math.ceil((len(samples) - 1) / speed), np.float32)
+    for start in range(0, len(changed), CHUNK):
+        piece = changed[start : start + CHUNK]
+        places = np.arange(start, start + len(piece)) * speed
+        before = places.astype(np.intp)
+        after = (places - before).astype(np.float32)
+        piece[:] = samples.take(before) * (1 - after) + samples.take(before + 1) * after
+        piece *= gain
+        piece += (noise.random(len(piece), np.float32) - np.float32(0.5)) * loudness
+    return changed.clip(-1, 1, out=changed)
 
 
 def _edits(said: list[str], wanted: list[str]) -> int:

@@ -23,7 +23,7 @@ STATE = "state.json"
 def save_checkpoint(
     directory: Path, step: int, tensors: dict[str, dict[str, Tensor]], state: dict[str, Any], keep: int
 ) -> Path:
-    """Write one checkpoint of `tensors` (file stem -> name -> tensor) and `state`; delete all but the newest `keep`.
+    """Write one checkpoint of `tensors` (file stem -> name -> tensor) and `state`; keep it and those before, up to `keep`.
 
     Raises CheckpointError if it cannot be written; checkpoints written before stay as they are.
     """
@@ -49,9 +49,31 @@ def save_checkpoint(
         raise CheckpointError(
             f"cannot write a checkpoint in {directory}: {error.strerror or error}; the last good one is intact"
         ) from error
-    for old in list_checkpoints(directory)[:-keep]:
+    checkpoints = list_checkpoints(directory)
+    written = checkpoints.index(final)
+    # Those of later steps are damaged, or the run would have gone on from them; partial ones are of a killed process.
+    stale = [
+        *checkpoints[: max(0, written + 1 - max(1, keep))],
+        *checkpoints[written + 1 :],
+        *directory.glob(".partial-*"),
+    ]
+    for old in stale:
         shutil.rmtree(old, ignore_errors=True)
     return final
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Write `text` to `path` at once: whoever reads finds the old content or the new, even after a kill or a full disk.
+
+    Raises CheckpointError if it cannot be written.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        _write(partial, text.encode())
+        os.replace(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise CheckpointError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def _write(path: Path, content: bytes) -> None:

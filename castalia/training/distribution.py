@@ -4,7 +4,9 @@ import os
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import Tensor
+
+from castalia.model import Decoder
 
 
 class Processes:
@@ -13,7 +15,9 @@ class Processes:
     def __init__(self) -> None:
         self.world = int(os.environ.get("WORLD_SIZE", "1"))
         self.rank = int(os.environ.get("RANK", "0"))
-        self.device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if _has_gpu() else torch.device("cpu")
+        self.device = (
+            torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if _has_gpu() else torch.device("cpu")
+        )
         if self.world > 1 and not dist.is_initialized():
             if self.device.type == "cuda":
                 torch.cuda.set_device(self.device)
@@ -24,7 +28,7 @@ class Processes:
         """Say whether this process writes files and talks to people."""
         return self.rank == 0
 
-    def shard(self, model: nn.Module) -> None:
+    def shard(self, model: Decoder) -> None:
         """Share the parameters of every block, and the rest, among the processes (FSDP2); nothing for one process."""
         if self.world == 1:
             return
@@ -32,7 +36,7 @@ class Processes:
         from torch.distributed.fsdp import fully_shard
 
         mesh = init_device_mesh(self.device.type, (self.world,))
-        for block in model.blocks:  # type: ignore[union-attr]
+        for block in model.blocks:
             fully_shard(block, mesh=mesh)
         fully_shard(model, mesh=mesh)
 

@@ -4,9 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+from castalia.errors import CheckpointError
+from castalia.training.checkpoint import replace_file
+
 
 class Metrics:
-    """Appends one JSON object a line to ``metrics.jsonl``; on resuming, lines past the checkpoint's step are dropped."""
+    """Appends JSON objects, one a line, to ``metrics.jsonl``; on resuming, lines past the checkpoint are dropped."""
 
     def __init__(self, path: Path, tracker: str = "none", name: str = "", config: dict[str, Any] | None = None) -> None:
         self.path = path
@@ -16,12 +19,15 @@ class Metrics:
         """Drop what was written after `step`, so that a resumed run's lines are those of an undisturbed one."""
         if self.path.exists():
             kept = [line for line in read_metrics(self.path) if line["step"] <= step]
-            self.path.write_text("".join(json.dumps(line) + "\n" for line in kept))
+            replace_file(self.path, "".join(json.dumps(line) + "\n" for line in kept))
 
     def write(self, line: dict[str, Any]) -> None:
-        """Append one line and hand it to the tracker."""
-        with open(self.path, "a") as file:
-            file.write(json.dumps(line) + "\n")
+        """Append one line and hand it to the tracker. Raises CheckpointError if it cannot be written."""
+        try:
+            with open(self.path, "a") as file:
+                file.write(json.dumps(line) + "\n")
+        except OSError as error:
+            raise CheckpointError(f"cannot write {self.path}: {error.strerror or error}") from error
         if self._tracker is not None:
             self._tracker(line)
 

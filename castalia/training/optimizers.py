@@ -1,30 +1,38 @@
 """Which parameter is trained by which optimizer."""
 
+from typing import Any
+
 import torch
 from torch import nn
 
+from castalia.model import Decoder, ModelConfig
 from castalia.training.config import TrainingConfig
+from castalia.training.muon import Muon
+
+HEADS_IN = {"query": "rows", "key": "rows", "value": "rows", "output": "columns"}
+"""Where the heads lie in each of attention's matrices."""
 
 
-def build_optimizers(model: nn.Module, config: TrainingConfig) -> list[torch.optim.Optimizer]:
+def build_optimizers(model: Decoder, config: TrainingConfig) -> list[torch.optim.Optimizer]:
     """Return Muon for the blocks' matrices (or AdamW, by config) and AdamW for everything else.
 
-    Muon (torch.optim.Muon; Jordan et al. 2024) orthogonalises the momentum of a matrix; embeddings, the head and the
-    input projections act on one-hot or raw inputs, for which AdamW is the field's choice.
+    Embeddings, the head and the input projections act on one-hot or raw inputs, for which AdamW is the field's choice.
     """
-    matrices, others = [], []
+    matrices: dict[str, nn.Parameter] = {}
+    others: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         inside = parameter.ndim == 2 and name.startswith("blocks.") and "gate" not in name and "router" not in name
-        (matrices if inside else others).append(parameter)
-    adam = {"betas": config.betas, "eps": 1e-10, "weight_decay": config.weight_decay, "fused": True}
+        if inside:
+            matrices[name] = parameter
+        else:
+            others.append(parameter)
+    other_group = {"params": others, "lr": config.other_lr}
     if config.optimizer == "adamw":
-        groups = [{"params": matrices, "lr": config.matrix_lr}, {"params": others, "lr": config.other_lr}]
-        optimizers: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, **adam)]
+        optimizers = [_adamw([{"params": list(matrices.values()), "lr": config.matrix_lr}, other_group], config)]
     else:
-        muon = torch.optim.Muon(
-            matrices, lr=config.matrix_lr, momentum=config.momentum, weight_decay=config.weight_decay
-        )
-        optimizers = [muon, torch.optim.AdamW(others, lr=config.other_lr, **adam)]
+        groups = _muon_groups(matrices, model.config)
+        muon = Muon(groups, config.matrix_lr, config.momentum, config.weight_decay)
+        optimizers = [muon, _adamw([other_group], config)]
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["peak_lr"] = group["lr"]
@@ -36,3 +44,19 @@ def set_rates(optimizers: list[torch.optim.Optimizer], factor: float) -> None:
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["lr"] = group["peak_lr"] * factor
+
+
+def _muon_groups(matrices: dict[str, nn.Parameter], config: ModelConfig) -> list[dict[str, Any]]:
+    """Put matrices of one shape whose heads lie alike into one group: they are made orthogonal in one product."""
+    groups: dict[tuple, dict[str, Any]] = {}
+    for name, parameter in matrices.items():
+        part = name.split(".")[-2]
+        split = HEADS_IN.get(part)
+        heads = config.key_value_heads if part in ("key", "value") else config.heads if split else 1
+        group = {"params": [], "split": split, "heads": heads}
+        groups.setdefault((parameter.shape, split, heads), group)["params"].append(parameter)
+    return list(groups.values())
+
+
+def _adamw(groups: list[dict[str, Any]], config: TrainingConfig) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(groups, betas=config.betas, eps=1e-10, weight_decay=config.weight_decay, fused=True)

@@ -15,6 +15,7 @@ from castalia.model.decoder import Decoder
 from castalia.perception.packing import Batch, pack
 from castalia.perception.perceive import Perception
 from castalia.training.distribution import Processes
+from castalia.training.memory import keep_freed_memory
 from castalia.training.recipe import Recipe
 from castalia.training.run import create_run, load_perception
 from castalia.training.trainer import Trainer
@@ -34,6 +35,7 @@ def pretrain(
 
     Every line of metrics is also handed to `report`. Under torchrun all processes call this.
     """
+    keep_freed_memory()
     torch.set_num_threads(recipe.training.threads or torch.get_num_threads())
     processes = Processes()
     try:
@@ -41,15 +43,19 @@ def pretrain(
             create_run(recipe, directory)
         processes.wait()
         recipe = create_run(recipe, directory)
+        torch.manual_seed(recipe.training.seed)
         model = Decoder(recipe.model).initialise(recipe.training.seed)
         trainer = Trainer(model, recipe.training, directory, processes, warn)
         positions = trainer.resume()
         if trainer.schedule.done(trainer.progress.step):
             return trainer
         make = functools.partial(open_data, recipe, directory)
-        loader = Loader(make, recipe.feed, positions, processes.rank, processes.world)
+        # Opening data and measuring draw random numbers; those of training must not depend on how often it was resumed.
+        with torch.random.fork_rng(devices=[]):
+            loader = Loader(make, recipe.feed, positions, processes.rank, processes.world)
+            peak_flops = measure_peak_flops() * processes.world
         held_out = held_out_batches(recipe, directory)
-        trainer.train(loader, held_out=held_out, report=report, peak_flops=measure_peak_flops() * processes.world)
+        trainer.train(loader, held_out=held_out, report=report, peak_flops=peak_flops)
         return trainer
     finally:
         processes.close()
@@ -66,7 +72,9 @@ def held_out_batches(recipe: Recipe, directory: Path, documents: int = HELD_OUT_
     mixture = Mixture(recipe.data, build_task, split="held_out")
     sequences = (perception(mixture.document(index)) for index in range(documents))
     feed: Feed = recipe.feed
-    return list(pack((s for s in sequences if len(s) <= feed.length), feed.rows, feed.length, perception.special["pad"]))
+    return list(
+        pack((s for s in sequences if len(s) <= feed.length), feed.rows, feed.length, perception.special["pad"])
+    )
 
 
 def measure_peak_flops(size: int = 1024, repeats: int = 5) -> float:

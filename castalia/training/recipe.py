@@ -28,7 +28,7 @@ class Recipe:
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def override(self, settings: dict[str, str]) -> "Recipe":
-        """Return a copy with fields such as ``model.width`` set from text; raises RecipeError for a wrong name or value."""
+        """Return a copy with fields such as ``model.width`` set from text; RecipeError for a wrong name or value."""
         recipe = self
         for path, text in settings.items():
             recipe = _set(recipe, path.split("."), text, path)

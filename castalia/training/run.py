@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 from pathlib import Path
 
 from castalia.data.catalog import build_task
@@ -11,7 +10,7 @@ from castalia.errors import CheckpointError, RecipeError
 from castalia.model.decoder import Decoder
 from castalia.perception.perceive import Perception
 from castalia.perception.text import Tokenizer
-from castalia.training.checkpoint import load_newest
+from castalia.training.checkpoint import load_newest, replace_file
 from castalia.training.recipe import Recipe
 
 TOKENIZER_DOCUMENTS = 3000
@@ -26,15 +25,16 @@ def create_run(recipe: Recipe, directory: Path) -> Recipe:
     path = directory / "recipe.json"
     if path.exists():
         return _reopen(recipe, path)
-    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CheckpointError(f"cannot make the directory {directory}: {error.strerror or error}") from error
     mixture = Mixture(recipe.data, build_task)
     texts = (mixture.document(-1 - index).text(thoughts=True) for index in range(TOKENIZER_DOCUMENTS))
     tokenizer = Tokenizer.train(texts, recipe.vocab_size)
-    tokenizer.save(directory / "tokenizer.json")
+    replace_file(directory / "tokenizer.json", tokenizer.to_json())
     recipe = _resolve(recipe, tokenizer.vocab_size)
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(recipe.to_json(), indent=2))
-    os.replace(partial, path)
+    replace_file(path, json.dumps(recipe.to_json(), indent=2))
     return recipe
 
 
@@ -57,7 +57,8 @@ def _reopen(recipe: Recipe, path: Path) -> Recipe:
     same_length = {name: getattr(old.training, name) for name in free}
     if dataclasses.replace(new, training=dataclasses.replace(new.training, **same_length)) != old:
         raise RecipeError(f"{path.parent} holds a run of another recipe: choose another --out, or delete it")
-    path.write_text(json.dumps(new.to_json(), indent=2))
+    if new != old:
+        replace_file(path, json.dumps(new.to_json(), indent=2))
     return new
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch.distributed.checkpoint.state_dict import (
     StateDictOptions,
     get_model_state_dict,
@@ -15,6 +14,7 @@ from torch.distributed.checkpoint.state_dict import (
     set_model_state_dict,
     set_optimizer_state_dict,
 )
+from torch.distributed.tensor import DTensor
 
 from castalia.model.decoder import Decoder, ModelInput
 from castalia.model.flops import StepShape, step_flops
@@ -63,7 +63,7 @@ class Trainer:
         self.schedule = Schedule(self.config)
         self.progress = Progress()
         if self.config.compile:
-            self.model.compile_blocks()
+            self.model.compile()
         self.metrics = Metrics(self.directory / "metrics.jsonl", self._tracker, self.directory.name)
 
     @property
@@ -73,9 +73,10 @@ class Trainer:
     def loss(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """Return this process's weighted sum of -log p over the learned positions, and its sum of |weights|."""
         device = self.processes.device
-        logits_LV = self.model(ModelInput.of(batch, device), torch.from_numpy(batch.learn_at_L).to(device))
-        nll_L = F.cross_entropy(logits_LV, torch.from_numpy(batch.targets_L).to(device), reduction="none")
-        weights_L = torch.from_numpy(batch.weights_L).to(device)
+        at_L, targets_L, weights_L = (
+            torch.from_numpy(array).to(device) for array in (batch.learn_at_L, batch.targets_L, batch.weights_L)
+        )
+        nll_L = self.model(ModelInput.of(batch, device), at_L, targets_M=targets_L)
         return (nll_L * weights_L).sum(), weights_L.abs().sum()
 
     def step(self, batch: Batch) -> dict[str, float]:
@@ -91,7 +92,7 @@ class Trainer:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
         self.progress.step += 1
-        norm = norm.full_tensor() if hasattr(norm, "full_tensor") else norm
+        norm = norm.full_tensor() if isinstance(norm, DTensor) else norm
         return {"loss": float(sums[0] / sums[1]), "grad_norm": float(norm), "lr_factor": rate}
 
     def train(
@@ -176,20 +177,19 @@ class Trainer:
         }
         return line
 
-    @torch.no_grad()
     def evaluate(self, batches: list[Batch]) -> float:
         """Return the mean loss over `batches` without learning."""
         self.model.eval()
-        sums = sum(torch.stack(self.loss(batch)) for batch in batches)
+        # Not under no_grad: the blocks would be compiled once more for it.
+        sums = torch.stack([torch.stack(self.loss(batch)).detach() for batch in batches]).sum(0)
         self.model.train()
-        assert isinstance(sums, torch.Tensor)
         sums = self.processes.sum(sums)
         return float(sums[0] / sums[1])
 
     def save(self, positions: list[int] | None) -> None:
         """Write a checkpoint; every process takes part, the first one writes."""
         options = StateDictOptions(full_state_dict=True, cpu_offload=self.processes.world > 1)
-        weights = get_model_state_dict(self.model, options=options)
+        weights: dict[str, Any] = get_model_state_dict(self.model, options=options)
         optimizer = get_optimizer_state_dict(self.model, self.optimizers, options=options)
         shares = self.processes.gather({} if positions is None else dict(enumerate(positions)))
         if self.processes.is_first:
@@ -216,7 +216,7 @@ class Trainer:
             return None
         tensors, state = loaded
         options = StateDictOptions(full_state_dict=True)
-        set_model_state_dict(self.model, tensors["model"], options=options)
+        set_model_state_dict(self.model, dict[str, Any](tensors["model"]), options=options)
         optimizer = unflatten_optimizer(tensors["optimizer"], state["optimizer"])
         set_optimizer_state_dict(self.model, self.optimizers, optimizer, options=options)
         torch.set_rng_state(tensors["random"]["cpu"])

@@ -156,7 +156,7 @@ def test_an_empty_file_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "nothing.png").touch()
     with pytest.raises(ImageError, match=r"^nothing\.png .*the file is empty$"):
         load_image(tmp_path / "nothing.png")
-    with pytest.raises(ImageError, match="^upload 3 .*empty"):
+    with pytest.raises(ImageError, match=r"^upload 3 .*empty"):
         load_image(b"", name="upload 3")
 
 
@@ -171,7 +171,7 @@ def test_what_is_missing_or_a_directory_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("data", [b"hello, I am text", b"\x89PNG\r\n\x1a\n", b"GIF89a", bytes(1000), b"%PDF-1.4\n"])
 def test_what_is_not_a_picture_is_refused(data: bytes) -> None:
-    with pytest.raises(ImageError, match="^the picture "):
+    with pytest.raises(ImageError, match=r"^the picture "):
         load_image(data)
 
 

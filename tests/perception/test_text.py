@@ -136,13 +136,13 @@ def test_json_and_files_keep_the_tokenizer(tokenizer: Tokenizer, tmp_path: Path)
 
 
 def test_what_is_no_tokenizer_is_refused_with_its_name(tokenizer: Tokenizer, tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="missing.json"):
+    with pytest.raises(CheckpointError, match=r"missing.json"):
         Tokenizer.load(tmp_path / "missing.json")
     (tmp_path / "bytes.json").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(CheckpointError, match="bytes.json"):
+    with pytest.raises(CheckpointError, match=r"bytes.json"):
         Tokenizer.load(tmp_path / "bytes.json")
     (tmp_path / "other.json").write_text('{"a": 1}')
-    with pytest.raises(CheckpointError, match="other.json is not a tokenizer"):
+    with pytest.raises(CheckpointError, match=r"other.json is not a tokenizer"):
         Tokenizer.load(tmp_path / "other.json")
     foreign = json.loads(tokenizer.to_json())
     foreign["added_tokens"], foreign["model"]["vocab"], foreign["model"]["merges"] = [], {"a": 0}, []

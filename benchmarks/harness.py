@@ -1,0 +1,62 @@
+"""What all benchmarks share: their options, runs in turn, and how figures are printed and recorded."""
+
+import argparse
+import json
+import shlex
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from castalia.evals.figures import origin
+
+FIGURES = Path(__file__).parents[1] / "docs" / "figures"
+
+
+def options(about: str) -> argparse.ArgumentParser:
+    """Return a parser with the options every benchmark has."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="under two minutes, coarser")
+    parser.add_argument("--json", action="store_true", help="end with one line of JSON: figure names to numbers")
+    parser.add_argument("--record", action="store_true", help="write docs/figures/, which README's tables come from")
+    return parser
+
+
+def in_turns(candidates: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+    """Run the candidates one after the other, `rounds` times over; return the seconds of every run.
+
+    Machines are noisy: what is compared must run side by side, so that a slow moment hits all.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in candidates}
+    for _ in range(rounds):
+        for name, run in candidates.items():
+            started = time.perf_counter()
+            run()
+            seconds[name].append(time.perf_counter() - started)
+    return seconds
+
+
+def median_ratio(above: list[float], below: list[float]) -> float:
+    """Return the median of the ratios, round by round."""
+    return statistics.median(a / b for a, b in zip(above, below, strict=True))
+
+
+def gemm(size: int = 1024) -> tuple[Callable[[], torch.Tensor], float]:
+    """Return a matrix product that shows this machine's peak, and its number of operations."""
+    a, b = torch.randn(size, size), torch.randn(size, size)
+    return lambda: a @ b, 2.0 * size**3
+
+
+def finish(name: str, figures: dict[str, float], arguments: argparse.Namespace) -> None:
+    """Print the figures, as JSON where wanted, and record them where wanted."""
+    rounded = {key: float(f"{value:.4g}") for key, value in figures.items()}
+    if arguments.record:
+        words = [word for word in sys.argv[1:] if word != "--record"]
+        said = origin(shlex.join(["python", f"benchmarks/{name}.py", *words])) | {"figures": rounded}
+        FIGURES.mkdir(parents=True, exist_ok=True)
+        (FIGURES / f"{name}.json").write_text(json.dumps(said, indent=2) + "\n")
+    if arguments.json:
+        print(json.dumps(rounded))

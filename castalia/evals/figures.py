@@ -1,0 +1,105 @@
+"""The README's tables, written from what benchmarks and runs have recorded under docs/figures/."""
+
+import contextlib
+import datetime
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from castalia.errors import DataError
+
+BLOCK = re.compile(r"(<!-- figures: ([a-z_-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+"""What is replaced: ``<!-- figures: training -->`` ... ``<!-- end -->`` holds the table of ``training.json``."""
+
+GOALS: dict[str, tuple[str, str]] = {
+    "hf_ratio_256": ("training step against Hugging Face's Llama of width 256, dense tokens", "≥ 1.15 times"),
+    "peak_share_256": ("share of the machine's measured GEMM peak, width 256", "≥ 0.65"),
+    "documents_ratio": ("documents of `pocket` learned per second against the usual way", "≥ 3 times"),
+    "optimizer_share": ("optimizer's share of a step of `pocket`", "≤ 0.10"),
+    "feed_ratio": ("tokens made by one worker over tokens the trainer uses", "≥ 5 times"),
+}
+"""What a figure means, and what it should be, where that was said beforehand."""
+
+
+def origin(command: str) -> dict[str, str]:
+    """Return where figures come from: the command, this commit, this machine, today."""
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
+    processor = platform.processor() or platform.machine()
+    with contextlib.suppress(OSError, StopIteration):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        processor = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    machine = (
+        f"{processor}, {os.cpu_count()} cores, {torch.backends.cpu.get_cpu_capability()}, torch {torch.__version__}"
+    )
+    return {"command": command, "commit": commit, "machine": machine, "date": datetime.date.today().isoformat()}
+
+
+def write_figures(readme: Path, directory: Path) -> list[str]:
+    """Fill every block of `readme` with the table recorded in `directory`; return the names of the blocks.
+
+    Raises DataError if a block has no record, or a record cannot be read.
+    """
+    names: list[str] = []
+
+    def table(match: re.Match[str]) -> str:
+        names.append(match[2])
+        return f"{match[1]}{as_table(_read(directory / f'{match[2]}.json'))}\n{match[3]}"
+
+    text = readme.read_text("utf-8")
+    written = BLOCK.sub(table, text)
+    if written != text:
+        readme.write_text(written, "utf-8")
+    return names
+
+
+def record_run(run: Path, directory: Path, results: Path, origin: dict[str, str]) -> Path:
+    """Record the exam of a run as ``directory/NAME.json`` and keep its metrics and recipe under ``results/NAME``.
+
+    `origin` says how it came about: command, commit, machine, date. Raises DataError if the run is not examined.
+    """
+    evaluation = _read(run / "evaluation.json")
+    figures, about = {}, {}
+    for family, rows in evaluation["families"].items():
+        chance = sum(row["chance"] for row in rows.values()) / len(rows)
+        asked = sum(row["n"] for row in rows.values())
+        each = ", ".join(f"{row['accuracy']:.0%}" for _, row in sorted(rows.items(), key=lambda item: int(item[0])))
+        figures[family] = round(evaluation["means"][family], 3)
+        about[family] = f"{asked} questions, by difficulty {each}; guessing gives {chance:.0%}", f"≥ {3 * chance:.2f}"
+    figures["average"] = round(evaluation["accuracy"], 3)
+    about["average"] = "mean over families", "≥ 0.60"
+    kept = results / run.resolve().name
+    kept.mkdir(parents=True, exist_ok=True)
+    for name in ("metrics.jsonl", "recipe.json", "evaluation.json"):
+        shutil.copyfile(run / name, kept / name)
+    path = directory / f"{run.resolve().name}.json"
+    path.write_text(json.dumps(origin | {"figures": figures, "about": about}, indent=2, ensure_ascii=False) + "\n")
+    return path
+
+
+def as_table(record: dict[str, Any]) -> str:
+    """Return a record (command, commit, machine, date, figures) as a Markdown table with its origin below it.
+
+    The record may say what its figures are ``about``, each with a goal; else `GOALS` does.
+    """
+    rows = ["| figure | what it is | goal | measured |", "|---|---|---|---|"]
+    for name, value in record["figures"].items():
+        what, goal = record.get("about", {}).get(name) or GOALS.get(name, ("", ""))
+        rows.append(f"| `{name}` | {what} | {goal} | {value:,} |")
+    origin = f"`{record['command']}` · {record['date']} · commit {record['commit']} · {record['machine']}"
+    return "\n".join([*rows, "", origin])
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise DataError(f"no figures are recorded in {path}: run the benchmark with --record") from error
+    except ValueError as error:
+        raise DataError(f"{path} is not JSON: {error}") from error

@@ -1,0 +1,209 @@
+"""The engine writes what the model would be trained on: the same log-probabilities, whatever else is in the batch."""
+
+import random
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from castalia.document import Document, Part
+from castalia.engine import engine as engine_module
+from castalia.engine.engine import Engine, Reply, Sampling
+from castalia.model.config import ModelConfig
+from castalia.model.decoder import Decoder, ModelInput
+from castalia.perception.packing import collate, pack
+from castalia.perception.sequence import Sequence
+
+Prompts = Callable[..., list[Document]]
+Continued = Callable[[Sequence, list[int]], Sequence]
+
+DRAWN = Sampling(max_tokens=12, temperature=1.0, seed=3)
+
+
+@torch.no_grad()
+def trained_logprobs(model: Decoder, sequences: list[Sequence]) -> dict[tuple[int, ...], list[float]]:
+    """Return the log-probabilities of each sequence's learned tokens as the trainer computes them, packed in rows."""
+    found = {}
+    for batch in pack(sequences, rows=4, length=384, pad=0):
+        logits_LV = model(ModelInput.of(batch), torch.from_numpy(batch.learn_at_L))
+        logprobs_L = logits_LV.log_softmax(-1)[torch.arange(len(logits_LV)), torch.from_numpy(batch.targets_L)]
+        at = (batch.learn_at_L // batch.tokens_BT.shape[1], batch.documents_BT.ravel()[batch.learn_at_L])
+        for row, document in dict.fromkeys(zip(*(a.tolist() for a in at), strict=True)):
+            tokens = batch.tokens_BT[row, batch.documents_BT[row] == document]
+            found[tuple(tokens.tolist())] = logprobs_L[(at[0] == row) & (at[1] == document)].tolist()
+    return found
+
+
+def stripped(replies: list[Reply]) -> list[tuple[list[int], str]]:
+    return [(reply.tokens, reply.stopped) for reply in replies]
+
+
+@pytest.fixture(scope="module")
+def written(engine: Engine, prompts: Prompts) -> list[Reply]:
+    return engine.generate(prompts(300), DRAWN)
+
+
+def test_logprobs_of_300_replies_equal_the_trainers(
+    engine: Engine, prompts: Prompts, written: list[Reply], continued: Continued
+) -> None:
+    asked = [engine.perception(prompt, reply=True) for prompt in prompts(300)]
+    assert {int(kind) for sequence in asked for kind in sequence.kinds_T} == {0, 1, 2}
+    whole = [continued(prompt, reply.tokens) for prompt, reply in zip(asked, written, strict=True)]
+    trained = trained_logprobs(engine.model, whole)
+    for sequence, reply in zip(whole, written, strict=True):
+        expected = trained[tuple(sequence.tokens_T.tolist())]
+        np.testing.assert_allclose(reply.logprobs, expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"window": 0},
+        {"kv_heads": 2},
+        {"parallel_blocks": False, "activation": "swiglu"},
+        {"experts": 3, "experts_per_token": 2},
+        {"rope_axes": 1, "global_positions": True, "bidirectional_images": False},
+        {"value_embeddings": False, "tied_head": True, "softcap": 0.0},
+    ],
+)
+def test_logprobs_equal_the_trainers_in_models_of_other_parts(
+    make_engine: Callable[[ModelConfig], Engine],
+    config: ModelConfig,
+    prompts: Prompts,
+    continued: Continued,
+    settings: dict,
+) -> None:
+    engine = make_engine(replace(config, **settings))
+    replies = engine.generate(prompts(24, seed=1), DRAWN)
+    asked = [engine.perception(prompt, reply=True) for prompt in prompts(24, seed=1)]
+    whole = [continued(prompt, reply.tokens) for prompt, reply in zip(asked, replies, strict=True)]
+    trained = trained_logprobs(engine.model, whole)
+    for sequence, reply in zip(whole, replies, strict=True):
+        np.testing.assert_allclose(reply.logprobs, trained[tuple(sequence.tokens_T.tolist())], rtol=0, atol=1e-4)
+
+
+def test_replies_stop_at_the_end_or_at_the_longest_length(engine: Engine, written: list[Reply]) -> None:
+    end = engine.perception.special["end"]
+    assert {reply.stopped for reply in written} == {"end", "length"}
+    for reply in written:
+        assert end not in reply.tokens[:-1]
+        assert (reply.tokens[-1] == end) == (reply.stopped == "end")
+        assert len(reply.tokens) == DRAWN.max_tokens or reply.stopped == "end"
+        assert len(reply.tokens) == len(reply.logprobs) <= DRAWN.max_tokens
+
+
+def test_a_longer_limit_goes_on_where_a_shorter_one_stopped(
+    engine: Engine, prompts: Prompts, written: list[Reply]
+) -> None:
+    shorter = engine.generate(prompts(300), replace(DRAWN, max_tokens=5))
+    for short, long in zip(shorter, written, strict=True):
+        assert short.tokens == long.tokens[:5]
+
+
+@torch.no_grad()
+def test_the_greedy_reply_is_the_likeliest_token_of_a_full_pass_each_time(
+    engine: Engine, prompts: Prompts, continued: Continued
+) -> None:
+    asked = prompts(12, seed=2)
+    replies = engine.generate(asked, Sampling(max_tokens=10))
+    for prompt, reply in zip(asked, replies, strict=True):
+        sequence = engine.perception(prompt, reply=True)
+        for step, token in enumerate(reply.tokens):
+            so_far = continued(sequence, reply.tokens[:step])
+            batch = ModelInput.of(collate([[so_far]], len(so_far), 0))
+            logits_V = engine.model(batch)[-1]
+            assert token == int(logits_V.argmax())
+
+
+def test_one_seed_draws_the_same_and_another_seed_differently(
+    engine: Engine, prompts: Prompts, written: list[Reply]
+) -> None:
+    again = engine.generate(prompts(300), DRAWN)
+    other = engine.generate(prompts(300), replace(DRAWN, seed=4))
+    assert stripped(again) == stripped(written)
+    assert sum(a != b for a, b in zip(stripped(other), stripped(written), strict=True)) > 250
+
+
+def test_a_prompt_is_answered_alike_whatever_else_is_in_the_batch(
+    engine: Engine, prompts: Prompts, written: list[Reply]
+) -> None:
+    asked, others = prompts(300), prompts(300, seed=5)
+    for index in (0, 7, 150):
+        alone = engine.generate([*others[:index], asked[index]], DRAWN)[index]
+        amid = engine.generate([*others[:index], asked[index], *others[index:200]], DRAWN)[index]
+        assert alone.tokens == amid.tokens == written[index].tokens
+        np.testing.assert_allclose(alone.logprobs, amid.logprobs, rtol=0, atol=1e-4)
+
+
+def test_drawing_prefers_what_is_likelier_the_more_the_colder_it_is(engine: Engine, prompts: Prompts) -> None:
+    means = []
+    for temperature in (0.0, 0.3, 1.0, 3.0):
+        replies = engine.generate(prompts(60), Sampling(max_tokens=8, temperature=temperature))
+        means.append(np.mean([logprob for reply in replies for logprob in reply.logprobs]))
+    assert means == sorted(means, reverse=True)
+
+
+def test_equal_prompts_are_drawn_differently_from_one_another(engine: Engine, prompts: Prompts) -> None:
+    replies = engine.generate(prompts(1) * 16, DRAWN)
+    assert len({tuple(reply.tokens) for reply in replies}) > 8
+
+
+def test_replies_come_in_the_order_of_their_prompts(engine: Engine, prompts: Prompts) -> None:
+    asked = prompts(100, seed=6)
+    replies = engine.generate(asked, Sampling(max_tokens=6))
+    order = random.Random(0).sample(range(100), 100)
+    shuffled = engine.generate([asked[i] for i in order], Sampling(max_tokens=6))
+    assert stripped(shuffled) == stripped([replies[i] for i in order])
+    assert len({tuple(reply.tokens) for reply in replies}) > 10
+
+
+def test_the_size_of_a_batch_changes_nothing(
+    engine: Engine, prompts: Prompts, written: list[Reply], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_module, "BATCH", 7)
+    assert stripped(engine.generate(prompts(300)[:60], DRAWN)) == stripped(written[:60])
+
+
+def test_no_prompts_give_no_replies(engine: Engine) -> None:
+    assert engine.generate([]) == []
+
+
+def test_thoughts_and_answer_are_told_apart(engine: Engine) -> None:
+    special, encode = engine.perception.special, engine.perception.tokenizer.encode
+    thought = [special["think"], *encode("one"), special["/think"], *encode(" two "), special["end"]]
+    reply = engine.read(thought, [0.0] * len(thought), "end")
+    assert (reply.thoughts, reply.answer) == ("one", "two")
+    assert [(p.content, p.author, p.thought) for p in reply.document()] == [
+        ("one", "assistant", True),
+        ("two", "assistant", False),
+    ]
+    plain = engine.read([*encode("two"), special["end"]], [0.0] * 4, "end")
+    assert (plain.thoughts, plain.answer) == ("", "two")
+    assert [p.thought for p in plain.document()] == [False]
+    endless = engine.read([special["think"], *encode("one")], [0.0] * 4, "length")
+    assert (endless.thoughts, endless.answer) == ("one", "")
+
+
+def test_a_reply_reads_as_the_document_it_is_learned_from(engine: Engine) -> None:
+    parts = (
+        Part("What?"),
+        Part("one and", "assistant", learned=True, thought=True),
+        Part("two", "assistant", learned=True),
+    )
+    taught = engine.perception(Document(parts))
+    tokens = taught.tokens_T[taught.weights_T > 0].tolist()
+    reply = engine.read(tokens, [0.0] * len(tokens), "end")
+    assert (reply.thoughts, reply.answer) == ("one and", "two")
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_model_is_left_in_the_mode_it_was_in_and_without_gradients(
+    engine: Engine, prompts: Prompts, training: bool
+) -> None:
+    engine.model.train(training)
+    engine.generate(prompts(2), Sampling(max_tokens=2))
+    assert engine.model.training == training
+    engine.model.eval()
+    assert all(parameter.grad is None for parameter in engine.model.parameters())
