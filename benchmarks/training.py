@@ -27,8 +27,9 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from castalia.data.catalog import build_task
 from castalia.data.mixture import Mixture
 from castalia.model import Decoder, ModelConfig
+from castalia.model.decoder import PATCH_SCALE
 from castalia.model.flops import StepShape, step_flops
-from castalia.perception.packing import PATCH_MEAN, PATCH_SCALE, Batch, Packer
+from castalia.perception.packing import Batch, Packer
 from castalia.perception.perceive import Perception
 from castalia.perception.sequence import Sequence
 from castalia.recipes import load_recipe
@@ -104,7 +105,7 @@ def random_tokens() -> Batch:
                 places_T3=places_T3,
                 images_T=np.full(T, -1, np.int32),
                 weights_T=np.ones(T, np.float32),
-                patches_NP=np.zeros((0, 768), np.uint8),
+                patches_NP=np.zeros((0, 768), np.int16),
                 frames_MF=np.zeros((0, 320), np.float32),
             )
         )
@@ -211,7 +212,7 @@ def pad(sequences: list[Sequence], filler: int) -> tuple[Tensor, Tensor, Tensor,
         ids_T = torch.from_numpy(sequence.tokens_T.astype(np.int64))
         tokens_BT[b, :T], seen_BT[b, :T] = ids_T, 1
         labels_BT[b, :T] = torch.where(torch.from_numpy(sequence.weights_T) > 0, ids_T, -100)
-        patches.append((torch.from_numpy(sequence.patches_NP).float() - PATCH_MEAN) / PATCH_SCALE)
+        patches.append(torch.from_numpy(sequence.patches_NP).float() / PATCH_SCALE)
         frames.append(torch.from_numpy(sequence.frames_MF))
         patch_at.append(b * longest + torch.from_numpy(np.flatnonzero(sequence.kinds_T == 1)))
         frame_at.append(b * longest + torch.from_numpy(np.flatnonzero(sequence.kinds_T == 2)))

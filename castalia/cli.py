@@ -180,6 +180,8 @@ def figures(readme: Path = Path("README.md"), docs: Path = Path("docs"), run: Pa
 def data_fetch(sources: tyro.conf.Positional[tuple[str, ...]] = ()) -> None:
     """Fetch data sources into the cache (default: all that tasks need). What cannot be had is left out with one line.
 
+    Example: castalia data fetch
+
     Args:
         sources: names from `castalia data ls`.
     """
@@ -190,6 +192,8 @@ def data_fetch(sources: tyro.conf.Positional[tuple[str, ...]] = ()) -> None:
 
 def data_ls(json: bool = False) -> None:
     """List data sources with counts, sizes and licences.
+
+    Example: castalia data ls --json
 
     Args:
         json: print JSON instead of a table.

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from castalia.document import Document
+from castalia.errors import RecipeError
 from castalia.tasks.task import Split, Task
 
 
@@ -32,6 +33,8 @@ class Mixture:
         """Open every source of `config.mixture`; `build_task` makes a task from its name."""
         self.config, self.split = config, split
         self.names = sorted(name for name, share in config.mixture.items() if share > 0)
+        if not self.names or not config.difficulties:
+            raise RecipeError("data.mixture needs a task with a share above 0, and data.difficulties a difficulty")
         self.shares = [config.mixture[name] for name in self.names]
         self.sources = [self._open(name, build_task) for name in self.names]
 
@@ -42,11 +45,12 @@ class Mixture:
             documents = DocumentDataset(Path(name))
             return lambda generator, index: documents[generator.randrange(len(documents))]
         task = build_task(name)
+        media, shares = zip(*sorted(self.config.media.items()), strict=True)
 
         def sample(generator: random.Random, index: int) -> Document:
             difficulty = generator.choice(self.config.difficulties)
             document = task.trace(task.sample(index, difficulty, self.split))
-            medium = generator.choices(*zip(*sorted(self.config.media.items()), strict=True))[0]
+            medium = generator.choices(media, shares)[0]
             if medium == "text":
                 return document
             from castalia.tasks.asking import present

@@ -60,9 +60,8 @@ class _Streams(torch.utils.data.IterableDataset):
         packer = Packer(self.feed.rows // self.feed.streams, self.feed.length, perception.special["pad"])
         index = self.positions[stream]
         while True:
-            sequence = perception(mixture.document(index))
-            # A document longer than a row can never be learned whole; cutting it would teach half an answer.
-            if len(sequence) <= self.feed.length and (batch := packer.add(sequence)) is not None:
+            sequence = perception(mixture.document(index)).whole_answers(self.feed.length, perception.special["end"])
+            if sequence is not None and (batch := packer.add(sequence)) is not None:
                 yield batch, index
             index += self.feed.streams
 

@@ -15,6 +15,10 @@ from castalia.model.mlp import MLP, MixtureOfExperts, activate
 from castalia.perception.packing import Batch
 
 
+PATCH_SCALE = 73.0
+"""Pixels are divided by this: about their standard deviation."""
+
+
 @dataclass
 class ModelInput:
     """What the decoder reads: B rows of T positions, N patches and M frames among them.
@@ -39,6 +43,7 @@ class ModelInput:
         """Put a packed batch on `device`."""
         names = [f.name for f in fields(cls) if f.name != "masks"]
         tensors: dict[str, Any] = {name: torch.from_numpy(getattr(batch, name)).to(device) for name in names}
+        tensors["patches_NP"] = tensors["patches_NP"].float() / PATCH_SCALE
         return cls(**tensors)
 
 
@@ -166,13 +171,13 @@ class Decoder(nn.Module):
         return self.logits(hidden_MD) if targets_M is None else self.nll(hidden_MD, targets_M)
 
     def embed(self, batch: ModelInput) -> Tensor:
-        """Return the embeddings [B, T, D]; patches and frames are added to their placeholder's embedding."""
+        """Return the embeddings [B, T, D]; patches and frames stand in for their placeholder's."""
         x_BTD = self.embedding(batch.tokens_BT)
         flat = x_BTD.flatten(0, 1)
         if len(batch.patch_at_N):
-            flat = flat.index_add(0, batch.patch_at_N, self.patch_embedding(batch.patches_NP).to(flat.dtype))
+            flat = flat.index_copy(0, batch.patch_at_N, self.patch_embedding(batch.patches_NP).to(flat.dtype))
         if len(batch.frame_at_M):
-            flat = flat.index_add(0, batch.frame_at_M, self.frame_embedding(batch.frames_MF).to(flat.dtype))
+            flat = flat.index_copy(0, batch.frame_at_M, self.frame_embedding(batch.frames_MF).to(flat.dtype))
         return norm(flat.view_as(x_BTD))
 
     def hidden(self, batch: ModelInput, cache: Cache | None = None) -> Tensor:

@@ -90,10 +90,11 @@ def optimizer_flops(config: ModelConfig) -> int:
     orthogonal head by head.
     """
     total = 0
-    for rows, columns, heads in block_matrix_shapes(config):
+    inputs = [(config.width, config.patch_values, 1), (config.width, config.frame_values, 1)]
+    for rows, columns, heads in block_matrix_shapes(config) * config.layers + inputs:
         n, m = sorted((rows // heads, columns))
         total += heads * (2 * 2 * n * n * m + (4 * NEWTON_SCHULZ - 3) * 2 * n**3)
-    return config.layers * total
+    return total
 
 
 def step_flops(config: ModelConfig, shape: StepShape, *, muon: bool = True) -> int:

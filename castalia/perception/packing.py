@@ -9,10 +9,6 @@ import numpy as np
 from castalia.errors import DocumentError
 from castalia.perception.sequence import Kind, Sequence
 
-PATCH_MEAN, PATCH_SCALE = 127.5, 73.0
-"""Pixels are centred and scaled by these constants before they enter the model."""
-
-
 @dataclass(frozen=True, eq=False)
 class Batch:
     """B rows of T positions; N patches and M frames among them; L positions are learned.
@@ -20,7 +16,7 @@ class Batch:
     - ``tokens_BT`` int64, ``places_BT3`` int64
     - ``documents_BT`` int64: which document of the row a position belongs to, -1 on padding
     - ``images_BT`` int64: which image of the row, -1 elsewhere
-    - ``patches_NP`` float32 centred pixels, ``patch_at_N`` int64 flat positions in B·T; ``frames_MF``, ``frame_at_M``
+    - ``patches_NP`` int16 relative pixels, ``patch_at_N`` int64 flat positions in B·T; ``frames_MF``, ``frame_at_M``
     - ``learn_at_L`` int64: flat positions whose *next* token is learned; ``targets_L`` int64 that token;
       ``weights_L`` float32 its weight; ``logprobs_L`` float32 the sampler's log-probability, NaN where unknown
     - ``documents``: how many documents the batch holds
@@ -134,15 +130,12 @@ def collate(rows: Many[Many[Sequence]], length: int, pad: int) -> Batch:
     places_BT3.reshape(-1, 3)[at_S] = np.concatenate([sequence.places_T3 for sequence in sequences])
     documents_BT.flat[at_S] = np.repeat(numbers, lengths)
     images_BT.flat[at_S] = np.where(images_S >= 0, images_S + np.repeat(images_before, lengths), -1)
-    patches_NP = np.concatenate([sequence.patches_NP for sequence in sequences]).astype(np.float32)
-    patches_NP -= PATCH_MEAN
-    patches_NP /= PATCH_SCALE
     return Batch(
         tokens_BT=tokens_BT,
         places_BT3=places_BT3,
         documents_BT=documents_BT,
         images_BT=images_BT,
-        patches_NP=patches_NP,
+        patches_NP=np.concatenate([sequence.patches_NP for sequence in sequences]),
         patch_at_N=at_S[kinds_S == Kind.PATCH],
         frames_MF=np.concatenate([sequence.frames_MF for sequence in sequences]).astype(np.float32),
         frame_at_M=at_S[kinds_S == Kind.FRAME],

@@ -11,6 +11,10 @@ from castalia.perception.speech import FEATURES, frames
 from castalia.perception.text import SPECIAL, Tokenizer
 
 
+MID_GREY = 128
+"""What the bare background of a picture is taken relative to."""
+
+
 @dataclass(frozen=True)
 class PerceptionConfig:
     """How documents are cut into positions."""
@@ -114,7 +118,8 @@ class _Builder:
         """Append ``<|image|>``, one patch of bare background at the corner past the grid, then the patches.
 
         The background patch says how large the grid is (by its place) and what the dropped patches look like, so
-        nothing is lost by dropping them. All patches share one moment.
+        nothing is lost by dropping them. All patches share one moment. Pixels are taken relative to the background, so
+        that what is drawn looks alike to the model on whatever paper, and paper itself is nothing.
         """
         patches = patchify(fit(image, self.config.max_side), self.config.patch_size)
         self.token("image")
@@ -124,7 +129,9 @@ class _Builder:
         kept_NP, places_N2 = patches.patches_NP, patches.places_N2
         if not self.config.drop_empty_patches:
             kept_NP, places_N2 = _all_patches(patches.rows, patches.columns, background_1P, kept_NP, places_N2)
-        self.patches += [background_1P, kept_NP]
+        relative_NP = kept_NP.astype(np.int16)
+        relative_NP -= background_1P
+        self.patches += [background_1P.astype(np.int16) - MID_GREY, relative_NP]
         self.grids += [np.array([[patches.rows, patches.columns]]), places_N2]
         self.tokens += [self.special["patch"]] * (1 + len(places_N2))
         self.spans.append(ImageSpan(start, len(self.tokens), patches.height, patches.width))
@@ -160,7 +167,7 @@ class _Builder:
             places_T3=places_T3,
             images_T=images_T,
             weights_T=weights_T,
-            patches_NP=_stack(self.patches, self.config.patch_values, np.uint8),
+            patches_NP=_stack(self.patches, self.config.patch_values, np.int16),
             frames_MF=_stack(self.frames, self.config.frame_values, np.float32),
             spans=tuple(self.spans),
         )

@@ -3,9 +3,10 @@
 import importlib
 import importlib.util
 import pkgutil
+import traceback
 from pathlib import Path
 
-from castalia.errors import RecipeError, nearest
+from castalia.errors import CastaliaError, RecipeError, nearest
 from castalia.training.recipe import Recipe
 
 
@@ -34,11 +35,15 @@ def _from_file(path: Path) -> Recipe:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
+        if not hasattr(module, "recipe"):
+            raise RecipeError(f"{path} has no function recipe() that returns a Recipe")
         made = module.recipe()
-    except AttributeError as error:
-        raise RecipeError(f"{path} has no function recipe() that returns a Recipe ({error})") from error
-    except (TypeError, ValueError, SyntaxError) as error:
-        raise RecipeError(f"{path}: {error}") from error
+    except CastaliaError:
+        raise
+    except Exception as error:  # anybody's own file may raise anything
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+        where = f"{path}, line {lines[-1]}" if lines else str(path)
+        raise RecipeError(f"{where}: {type(error).__name__}: {error}") from error
     if not isinstance(made, Recipe):
         raise RecipeError(f"recipe() in {path} returned {type(made).__name__}, not a Recipe")
     return made

@@ -16,9 +16,9 @@ def recipe() -> Recipe:
         perception=PerceptionConfig(patch_size=16),
         model=ModelConfig(width=128, layers=4, heads=4),
         data=DataConfig(
-            mixture={"digits": 1.0, "speech": 1.0, "charts": 1.0, "mazes": 1.0, "countdown": 1.0},
+            mixture={"digits": 0.8, "speech": 0.8, "charts": 1.2, "mazes": 1.3, "countdown": 1.3},
             difficulties=(1, 2, 3),
         ),
-        feed=Feed(rows=16, length=128, streams=2),
-        training=TrainingConfig(minutes=10),
+        feed=Feed(rows=12, length=128, streams=2),
+        training=TrainingConfig(minutes=10, other_lr=0.01),
     )

@@ -3,12 +3,14 @@
 import math
 import random
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
+from PIL import Image as pillow
 from PIL import ImageDraw
 
 from castalia.document import Document, Image, Part
 from castalia.tasks.chart_questions import SERIES, Chart, ask
-from castalia.tasks.drawing import INK, PALETTE, WHITE, Colour, canvas, draw_text, to_image
+from castalia.tasks.drawing import INK, PALETTE, WHITE, Colour, canvas, draw_text, pen_for, to_image
 from castalia.tasks.task import Example, Score, Split, generator, held_out, score_exact, trace
 
 MARGIN = 16
@@ -143,15 +145,10 @@ def _draw_axes(chart: Chart, level: Level, colours: list[Colour]) -> Image:
     column = 24 if chart.naming == "words" else 16
     columns = int(chart.labels[-1]) if chart.kind == "points" else len(chart.labels)
     legend = 16 if len(chart.values) > 1 else 0
-    # The lowest 16 rows hold the labels; the foot of the axis is their upper edge, so both share patches.
     foot = legend + -(-(level.top * level.pixels + 5) // 16) * 16
-    picture, pen = canvas(MARGIN + -(-columns * column // 16) * 16, foot + 16)
-    pen.line((MARGIN - 1, foot - level.top * level.pixels, MARGIN - 1, foot), fill=INK)
-    pen.line((MARGIN - 1, foot, MARGIN + columns * column - 1, foot), fill=INK)
-    for tick in range(level.tick, level.top + 1, level.tick):
-        y = foot - tick * level.pixels
-        draw_text(pen, MARGIN - 3, y - 3, str(tick * chart.step), align="right")
-        pen.line((MARGIN - 2, y, MARGIN - 1, y), fill=INK)
+    height, spacing = level.top * level.pixels, level.tick * level.pixels
+    picture = _axes(columns * column, foot, height, spacing, level.tick * chart.step).copy()
+    pen = pen_for(picture)
     places = [int(label) - 1 if chart.kind == "points" else place for place, label in enumerate(chart.labels)]
     centres = [MARGIN + place * column + column // 2 for place in places]
     if chart.kind == "points":
@@ -171,6 +168,19 @@ def _draw_axes(chart: Chart, level: Level, colours: list[Colour]) -> Image:
             pen.rectangle((left + 1, 4, left + 6, 9), fill=colours[series])
             draw_text(pen, left + 9, 4, SERIES[series])
     return to_image(picture)
+
+
+@lru_cache(maxsize=256)
+def _axes(width: int, foot: int, height: int, spacing: int, tick: int) -> pillow.Image:
+    """Return axes `width` and `height` pixels long that meet at `foot`, a multiple of `tick` every `spacing` pixels."""
+    # The lowest 16 rows hold the labels; the foot of the axis is their upper edge, so both share patches.
+    picture, pen = canvas(MARGIN + -(-width // 16) * 16, foot + 16)
+    pen.line((MARGIN - 1, foot - height, MARGIN - 1, foot), fill=INK)
+    pen.line((MARGIN - 1, foot, MARGIN + width - 1, foot), fill=INK)
+    for number, y in enumerate(range(foot - spacing, foot - height - 1, -spacing), 1):
+        draw_text(pen, MARGIN - 3, y - 3, str(number * tick), align="right")
+        pen.line((MARGIN - 2, y, MARGIN - 1, y), fill=INK)
+    return picture
 
 
 def _draw_bars(

@@ -59,11 +59,16 @@ top: the usual forms of a dot-matrix display."""
 
 
 def canvas(width: int, height: int, background: Colour = WHITE) -> tuple[pillow.Image, ImageDraw.ImageDraw]:
-    """Return an RGB picture of `width` × `height` pixels, all `background`, and a pen for it that smooths nothing."""
+    """Return an RGB picture of `width` × `height` pixels, all `background`, and a pen for it."""
     picture = pillow.new("RGB", (width, height), background)
+    return picture, pen_for(picture)
+
+
+def pen_for(picture: pillow.Image) -> ImageDraw.ImageDraw:
+    """Return a pen for a picture that smooths nothing."""
     pen = ImageDraw.Draw(picture)
     pen.fontmode = "1"
-    return picture, pen
+    return pen
 
 
 def to_image(picture: pillow.Image) -> Image:
@@ -83,11 +88,9 @@ def draw_text(
 
     Letters are as wide as their dots, one pixel apart. What is not ASCII loses its accents, or else becomes ``?``.
     """
-    x -= {"left": 0, "centre": text_width(text) // 2, "right": text_width(text)}[align]
-    for character in text:
-        glyph = _glyph(character)
-        pen.bitmap((x, y), glyph, fill=colour)
-        x += glyph.width + 1
+    if text:
+        mask = _line(text)
+        pen.bitmap((x - {"left": 0, "centre": mask.width // 2, "right": mask.width}[align], y), mask, fill=colour)
 
 
 def draw_shape(pen: ImageDraw.ImageDraw, shape: str, x: int, y: int, size: int, colour: Colour) -> None:
@@ -145,6 +148,17 @@ def _plain(text: str) -> str:
 def _columns() -> dict[str, list[int]]:
     pieces = _GLYPHS.split()
     return {name: list(bytes.fromhex(dots)) for name, dots in zip(pieces[::2], pieces[1::2], strict=True)}
+
+
+@lru_cache(maxsize=1024)
+def _line(text: str) -> pillow.Image:
+    """Return a text as a mask 8 pixels high: its letters one pixel apart."""
+    mask, x = pillow.new("1", (text_width(text), GLYPH_HEIGHT + 1)), 0
+    for character in text:
+        glyph = _glyph(character)
+        mask.paste(glyph, (x, 0))
+        x += glyph.width + 1
+    return mask
 
 
 @lru_cache(maxsize=512)

@@ -39,7 +39,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class Picture:
-    """One captioned picture: `names` are all accepted ones, best first; `load()` returns uint8 RGB [height, width, 3]."""
+    """One captioned picture: `names` are those accepted, best first; `load()` returns uint8 RGB [height, width, 3]."""
 
     source: str
     key: str

@@ -23,7 +23,7 @@ STATE = "state.json"
 def save_checkpoint(
     directory: Path, step: int, tensors: dict[str, dict[str, Tensor]], state: dict[str, Any], keep: int
 ) -> Path:
-    """Write one checkpoint of `tensors` (file stem -> name -> tensor) and `state`; keep it and those before, up to `keep`.
+    """Write a checkpoint of `tensors` (file stem -> name -> tensor) and `state`; keep `keep` of them, the newest.
 
     Raises CheckpointError if it cannot be written; checkpoints written before stay as they are.
     """

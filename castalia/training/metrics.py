@@ -18,8 +18,9 @@ class Metrics:
     def rewind(self, step: int) -> None:
         """Drop what was written after `step`, so that a resumed run's lines are those of an undisturbed one."""
         if self.path.exists():
-            kept = [line for line in read_metrics(self.path) if line["step"] <= step]
-            replace_file(self.path, "".join(json.dumps(line) + "\n" for line in kept))
+            kept = "".join(json.dumps(line) + "\n" for line in read_metrics(self.path) if line["step"] <= step)
+            if kept != self.path.read_text():
+                replace_file(self.path, kept)
 
     def write(self, line: dict[str, Any]) -> None:
         """Append one line and hand it to the tracker. Raises CheckpointError if it cannot be written."""

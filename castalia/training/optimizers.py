@@ -9,20 +9,22 @@ from castalia.model import Decoder, ModelConfig
 from castalia.training.config import TrainingConfig
 from castalia.training.muon import Muon
 
+MATRICES = ("blocks.", "patch_embedding.", "frame_embedding.")
+"""Beginnings of the names of what Muon trains, gates and routers left out."""
 HEADS_IN = {"query": "rows", "key": "rows", "value": "rows", "output": "columns"}
 """Where the heads lie in each of attention's matrices."""
 
 
 def build_optimizers(model: Decoder, config: TrainingConfig) -> list[torch.optim.Optimizer]:
-    """Return Muon for the blocks' matrices (or AdamW, by config) and AdamW for everything else.
+    """Return Muon for matrices in blocks and those that read patches and frames (or AdamW, by config), AdamW for the rest.
 
-    Embeddings, the head and the input projections act on one-hot or raw inputs, for which AdamW is the field's choice.
+    Raw pixels are many, alike and all at once: AdamW, which moves every weight by its rate, overthrows a projection of
+    768 of them at each step, and pictures are never learned (docs/log.md). Embeddings and the head see one-hot vectors.
     """
     matrices: dict[str, nn.Parameter] = {}
     others: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
-        inside = parameter.ndim == 2 and name.startswith("blocks.") and "gate" not in name and "router" not in name
-        if inside:
+        if name.startswith(MATRICES) and parameter.ndim == 2 and "gate" not in name and "router" not in name:
             matrices[name] = parameter
         else:
             others.append(parameter)

@@ -10,7 +10,7 @@ import torch
 
 from castalia.data.catalog import build_task
 from castalia.data.mixture import Mixture
-from castalia.data.stream import Feed, Loader
+from castalia.data.stream import Loader
 from castalia.model.decoder import Decoder
 from castalia.perception.packing import Batch, pack
 from castalia.perception.perceive import Perception
@@ -70,11 +70,11 @@ def held_out_batches(recipe: Recipe, directory: Path, documents: int = HELD_OUT_
     """Return packed batches of the held-out split of the recipe's mixture."""
     perception = load_perception(directory)
     mixture = Mixture(recipe.data, build_task, split="held_out")
-    sequences = (perception(mixture.document(index)) for index in range(documents))
-    feed: Feed = recipe.feed
-    return list(
-        pack((s for s in sequences if len(s) <= feed.length), feed.rows, feed.length, perception.special["pad"])
+    feed, special = recipe.feed, perception.special
+    sequences = (
+        perception(mixture.document(index)).whole_answers(feed.length, special["end"]) for index in range(documents)
     )
+    return list(pack((s for s in sequences if s is not None), feed.rows, feed.length, special["pad"]))
 
 
 def measure_peak_flops(size: int = 1024, repeats: int = 5) -> float:

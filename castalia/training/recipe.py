@@ -28,11 +28,14 @@ class Recipe:
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def override(self, settings: dict[str, str]) -> "Recipe":
-        """Return a copy with fields such as ``model.width`` set from text; RecipeError for a wrong name or value."""
-        recipe = self
+        """Return a copy with fields such as ``model.width`` set from text; RecipeError for a wrong name or value.
+
+        All are set at once, so those that fit only together, as width and heads, may come in any order.
+        """
+        changes: dict[str, Any] = {}
         for path, text in settings.items():
-            recipe = _set(recipe, path.split("."), text, path)
-        return recipe
+            _collect(self, path.split("."), text, path, changes)
+        return _replace(self, changes)
 
     def to_json(self) -> dict[str, Any]:
         """Return the complete recipe as plain values."""
@@ -44,34 +47,48 @@ class Recipe:
         return _build(cls, values, "recipe")
 
 
-def _set(node: Any, path: list[str], text: str, whole: str) -> Any:
+def _collect(node: Any, path: list[str], text: str, whole: str, changes: dict[str, Any]) -> None:
+    """Read `text` as the value of field `path` of `node`, and put it where it belongs in the tree of `changes`."""
     names = [f.name for f in dataclasses.fields(node)]
-    if path[0] not in names:
-        close = difflib.get_close_matches(path[0], names, n=1, cutoff=0.0)[0]
+    name, before = path[0], whole.split(".")[: -len(path)]
+    if name not in names:
+        close = difflib.get_close_matches(name, names, n=1, cutoff=0.0)[0]
         known = f"fields of {type(node).__name__}: {', '.join(names)}"
-        raise RecipeError(f"no field {whole!r} in a recipe: did you mean {whole.replace(path[0], close)!r}? ({known})")
-    value = getattr(node, path[0])
+        right = ".".join((*before, close, *path[1:]))
+        raise RecipeError(f"no field {whole!r} in a recipe: did you mean {right!r}? ({known})")
+    value = getattr(node, name)
     if dataclasses.is_dataclass(value):
         if len(path) == 1:
             raise RecipeError(f"{whole!r} is a group of fields: name one of them, as {whole}.FIELD=VALUE")
-        new = _set(value, path[1:], text, whole)
+        _collect(value, path[1:], text, whole, changes.setdefault(name, {}))
     elif isinstance(value, dict):
         if len(path) > 1:
-            new = {**value, ".".join(path[1:]): _parse(float, text, whole)}
-        else:
-            pairs = (pair.split(":") for pair in text.split(",") if pair)
-            try:
-                new = {key: float(share) for key, share in pairs}
-            except ValueError as error:
-                raise RecipeError(f"{whole}: expected NAME:SHARE,NAME:SHARE, got {text!r}") from error
+            changes[name] = {**changes.get(name, value), ".".join(path[1:]): _parse(float, text, whole)}
+            return
+        pairs = (pair.split(":") for pair in text.split(",") if pair)
+        try:
+            changes[name] = {key: float(share) for key, share in pairs}
+        except ValueError as error:
+            raise RecipeError(f"{whole}: expected NAME:SHARE,NAME:SHARE, got {text!r}") from error
     elif len(path) > 1:
-        raise RecipeError(f"{'.'.join(path[:-1])!r} has no fields")
+        raise RecipeError(f"no field {whole!r} in a recipe: {'.'.join((*before, name))!r} has no fields")
     else:
-        new = _parse(typing.get_type_hints(type(node))[path[0]], text, whole)
+        changes[name] = _parse(typing.get_type_hints(type(node))[name], text, whole)
+
+
+def _replace(node: Any, changes: dict[str, Any], where: str = "") -> Any:
+    """Return `node` with `changes`, groups of fields in their turn."""
+    new = {
+        name: _replace(getattr(node, name), value, f"{where}{name}.")
+        if dataclasses.is_dataclass(getattr(node, name))
+        else value
+        for name, value in changes.items()
+    }
     try:
-        return dataclasses.replace(node, **{path[0]: new})
+        return dataclasses.replace(node, **new)
     except ValueError as error:
-        raise RecipeError(f"{whole}={text}: {error}") from error
+        settings = " ".join(f"{where}{name}={value}" for name, value in changes.items())
+        raise RecipeError(f"{settings}: {error}") from error
 
 
 def _parse(kind: Any, text: str, whole: str) -> Any:
@@ -87,7 +104,10 @@ def _parse(kind: Any, text: str, whole: str) -> Any:
                 return choice
         raise RecipeError(f"{whole}: {text!r} is not possible: {nearest(text, map(str, arguments))}")
     if origin is tuple:
-        return tuple(_parse(arguments[0], item, whole) for item in text.split(",") if item)
+        items = tuple(_parse(arguments[0], item, whole) for item in text.split(",") if item)
+        if arguments[-1] is not Ellipsis and len(items) != len(arguments):
+            raise RecipeError(f"{whole}: expected {len(arguments)} values with commas between, got {text!r}")
+        return items
     if kind is bool:
         if text.lower() not in ("true", "false"):
             raise RecipeError(f"{whole}: expected true or false, got {text!r}")

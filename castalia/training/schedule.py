@@ -23,7 +23,8 @@ class Schedule:
 
     def observe(self, step: int, seconds: float) -> None:
         """Fix the end of the run once `seconds` of training say that the decay must begin."""
-        stable_share = 1 - self.config.decay_share if self.config.schedule == "wsd" else 0.1
+        # A tenth of the run, at least, has to tell how long a step takes.
+        stable_share = max(0.1, 1 - self.config.decay_share) if self.config.schedule == "wsd" else 0.1
         if self.last_step is None and seconds >= 60 * self.config.minutes * stable_share:
             self.last_step = max(step + 1, round(step / stable_share))
 

@@ -97,7 +97,7 @@ def _sequence(seed: int, *layout: tuple[str, int]) -> Sequence:
         places_T3=np.array(places, np.int32).reshape(-1, 3),
         images_T=np.array(images, np.int32),
         weights_T=(kinds_T == 0).astype(np.float32),
-        patches_NP=rng.integers(0, 256, ((kinds_T == 1).sum(), SMALL.patch_values), dtype=np.uint8),
+        patches_NP=rng.integers(-255, 256, ((kinds_T == 1).sum(), SMALL.patch_values), dtype=np.int16),
         frames_MF=rng.standard_normal(((kinds_T == 2).sum(), SMALL.frame_values)).astype(np.float32),
         spans=tuple(spans),
     )

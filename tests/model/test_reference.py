@@ -7,9 +7,8 @@ import torch
 from torch import Tensor
 
 from castalia.model.config import ModelConfig
-from castalia.model.decoder import Block, Decoder
+from castalia.model.decoder import PATCH_SCALE, Block, Decoder
 from castalia.model.mlp import MLP, MixtureOfExperts
-from castalia.perception.packing import PATCH_MEAN, PATCH_SCALE
 from castalia.perception.sequence import Kind, Sequence
 
 
@@ -19,7 +18,7 @@ def norm(x: Tensor) -> Tensor:
 
 def embedded(model: Decoder, sequence: Sequence) -> Tensor:
     x_TD = model.embedding.weight[torch.from_numpy(sequence.tokens_T).long()].clone()
-    patches = iter((torch.from_numpy(sequence.patches_NP).float() - PATCH_MEAN) / PATCH_SCALE)
+    patches = iter(torch.from_numpy(sequence.patches_NP).float() / PATCH_SCALE)
     frames = iter(torch.from_numpy(sequence.frames_MF))
     for t, kind in enumerate(sequence.kinds_T):
         if kind == Kind.PATCH:

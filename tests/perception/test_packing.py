@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from castalia.errors import DocumentError
-from castalia.perception.packing import PATCH_MEAN, PATCH_SCALE, Batch, Packer, collate, concatenate, pack
+from castalia.perception.packing import Batch, Packer, collate, concatenate, pack
 from castalia.perception.sequence import ImageSpan, Sequence
 
 LENGTH, PAD, PATCH, FRAME = 12, 0, 5, 7
@@ -34,7 +34,7 @@ def sequences(draw: st.DrawFn) -> Sequence:
         places_T3=rng.integers(0, 99, (T, 3), dtype=np.int32),
         images_T=np.array(images, np.int32),
         weights_T=rng.choice([0, 0, 1, -0.5, 2], T).astype(np.float32),
-        patches_NP=rng.integers(0, 256, (patches, PATCH), dtype=np.uint8),
+        patches_NP=rng.integers(-255, 256, (patches, PATCH), dtype=np.int16),
         frames_MF=rng.standard_normal((frames, FRAME)).astype(np.float32),
         spans=tuple(spans),
         logprobs_T=-rng.random(T, dtype=np.float32) if draw(st.booleans()) else None,
@@ -84,7 +84,7 @@ def unpacked(batch: Batch) -> list[Sequence]:
                     places_T3=batch.places_BT3.reshape(-1, 3)[at],
                     images_T=own,
                     weights_T=np.concatenate(([0], weights[at[:-1]])),
-                    patches_NP=patches[at[is_patch[at]]] * PATCH_SCALE + PATCH_MEAN,
+                    patches_NP=patches[at[is_patch[at]]],
                     frames_MF=frames[at[is_frame[at]]],
                     logprobs_T=np.concatenate(([0], logprobs[at[:-1]])),
                 )
@@ -93,9 +93,8 @@ def unpacked(batch: Batch) -> list[Sequence]:
 
 
 def assert_same(found: Sequence, given: Sequence) -> None:
-    for name in ("kinds_T", "tokens_T", "places_T3", "images_T", "frames_MF"):
+    for name in ("kinds_T", "tokens_T", "places_T3", "images_T", "patches_NP", "frames_MF"):
         np.testing.assert_array_equal(getattr(found, name), getattr(given, name), name)
-    np.testing.assert_allclose(found.patches_NP, given.patches_NP, atol=1e-3)
     # The first position cannot be predicted from anything, so its weight is not kept.
     np.testing.assert_array_equal(found.weights_T[1:], given.weights_T[1:])
     learned = np.flatnonzero(given.weights_T[1:]) + 1
@@ -172,13 +171,13 @@ def test_types_are_those_the_model_expects() -> None:
         places_T3=np.zeros((2, 3), np.int32),
         images_T=np.full(2, -1, np.int32),
         weights_T=np.ones(2, np.float32),
-        patches_NP=np.zeros((0, PATCH), np.uint8),
+        patches_NP=np.zeros((0, PATCH), np.int16),
         frames_MF=np.zeros((0, FRAME), np.float32),
     )
     arrays = collate([[text], []], 4, PAD).arrays()
-    floats = {"patches_NP", "frames_MF", "weights_L", "logprobs_L"}
+    expected = dict.fromkeys(("frames_MF", "weights_L", "logprobs_L"), np.float32) | {"patches_NP": np.int16}
     for name, array in arrays.items():
-        assert array.dtype == (np.float32 if name in floats else np.int64), name
+        assert array.dtype == expected.get(name, np.int64), name
     assert arrays["patches_NP"].shape == (0, PATCH)
     assert arrays["learn_at_L"].tolist() == [0]
     assert arrays["targets_L"].tolist() == [4]
@@ -193,7 +192,7 @@ def test_a_sequence_longer_than_a_row_is_refused_and_harms_nothing() -> None:
             places_T3=np.zeros((count, 3), np.int32),
             images_T=np.full(count, -1, np.int32),
             weights_T=np.ones(count, np.float32),
-            patches_NP=np.zeros((0, PATCH), np.uint8),
+            patches_NP=np.zeros((0, PATCH), np.int16),
             frames_MF=np.zeros((0, FRAME), np.float32),
         )
 

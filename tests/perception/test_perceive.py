@@ -143,10 +143,10 @@ def test_empty_patches_are_dropped_and_the_others_keep_their_places(perception: 
     time = 3  # after <document>, <user> and <image>
     assert sequence.places_T3[is_patch].tolist() == [[time, 3, 4], [time, 0, 2], [time, 2, 0], [time, 2, 3]]
     assert (sequence.tokens_T[is_patch] == perception.special["patch"]).all()
-    assert (sequence.patches_NP[0] == 255).all(), "the first patch is bare background"
+    assert (sequence.patches_NP[0] == 255 - 128).all(), "the first patch is bare background, less mid-grey"
     for patch_P, (row, column) in zip(sequence.patches_NP[1:], [(0, 2), (2, 0), (2, 3)], strict=True):
         pixels = image.pixels_HWC[row * SIDE : (row + 1) * SIDE, column * SIDE : (column + 1) * SIDE]
-        np.testing.assert_array_equal(patch_P, pixels.ravel())
+        np.testing.assert_array_equal(patch_P, pixels.ravel() - 255.0, "the others are relative to the background")
     (span,) = sequence.spans
     assert (span.start, span.stop, span.height, span.width) == (3, 7, 48, 64)
     assert sequence.images_T.tolist() == [-1, -1, -1, 0, 0, 0, 0] + [-1] * (len(sequence) - 7)
@@ -160,12 +160,13 @@ def test_without_dropping_every_patch_stands_in_reading_order(perception: Percep
     grid = [[3, row, column] for row in range(3) for column in range(4)]
     assert kept.places_T3[kept.kinds_T == Kind.PATCH].tolist() == [[3, 3, 4], *grid]
     np.testing.assert_array_equal(kept.patches_NP[1 + 5], dropped.patches_NP[1])
-    assert (np.delete(kept.patches_NP, 1 + 5, 0) == 255).all()
+    assert kept.patches_NP[0].tolist() == [255 - 128] * SIDE * SIDE * 3
+    assert not np.delete(kept.patches_NP[1:], 5, 0).any()
 
 
 def test_a_picture_of_one_colour_is_one_patch_of_it(perception: Perception) -> None:
     sequence = perception(Document((Part(Image(np.full((30, 20, 3), 9, np.uint8))),)))
-    assert sequence.patches_NP.tolist() == [[9] * SIDE * SIDE * 3]
+    assert sequence.patches_NP.tolist() == [[9 - 128] * SIDE * SIDE * 3]
     assert sequence.places_T3[-1].tolist() == [3, 2, 2]
 
 
@@ -209,10 +210,30 @@ def test_sound_takes_one_position_per_80_ms_and_one_per_silence(
     assert len(sequence.patches_NP) == 0
 
 
-def test_silence_alone_is_one_mark_without_a_frame(
-    perception: Perception, written: Callable[[Sequence], str]
-) -> None:
+def test_silence_alone_is_one_mark_without_a_frame(perception: Perception, written: Callable[[Sequence], str]) -> None:
     sequence = perception(Document((Part(Speech(np.zeros(16_000, np.float32))),)))
     assert written(sequence) == "<document><user><speech><silence>"
     assert sequence.frames_MF.shape == (0, perception.config.frame_values)
     assert not sequence.kinds_T.any()
+
+
+def test_of_a_document_that_is_too_long_the_answers_that_fit_are_kept_whole(
+    perception: Perception, written: Callable[[Sequence], str]
+) -> None:
+    turns = [Part(picture((1, 1)))]
+    for _ in range(3):
+        turns += [Part("one?"), Part("two", "assistant", learned=True)]
+    whole = perception(Document(tuple(turns)))
+    end = perception.special["end"]
+    ends = (np.flatnonzero(whole.tokens_T == end) + 1).tolist()
+    for length in range(len(whole) + 2):
+        kept = whole.whole_answers(length, end)
+        fitting = [stop for stop in ends if stop <= length]
+        if not fitting:
+            assert kept is None
+            continue
+        assert kept is not None
+        assert len(kept) == fitting[-1]
+        assert written(whole).startswith(written(kept))
+        assert (kept.spans, len(kept.patches_NP)) == (whole.spans, 2)
+        np.testing.assert_array_equal(kept.places_T3, whole.places_T3[: len(kept)])

@@ -1,5 +1,6 @@
 """A tiny recipe in a file, the real command in real processes, and a run that nobody disturbed."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -14,7 +15,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from castalia.recipes import load_recipe
 from castalia.training.metrics import read_metrics
+from castalia.training.pretrain import pretrain
 
 RECIPE = '''"""The smallest run that is one: a family, two layers, sixty steps."""
 
@@ -79,10 +82,8 @@ class Command:
     def close(self) -> None:
         """End what still runs, workers too."""
         for process in self.started:
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
             process.communicate()
 
 
@@ -112,17 +113,31 @@ def undisturbed(recipe_file: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture
 def copy_until(undisturbed: Path, tmp_path: Path) -> Callable[..., Path]:
-    """Return a function that copies the undisturbed run as it was at `step`, under `parent`."""
+    """Return a function that copies a run (default: the undisturbed one) as it was at `step`, under `parent`."""
 
-    def copy(step: int, parent: Path = tmp_path) -> Path:
-        directory = parent / "copied"
-        shutil.copytree(undisturbed, directory)
+    def copy(step: int, parent: Path = tmp_path, run: Path = undisturbed) -> Path:
+        directory = parent / f"copy-of-{run.name}"
+        shutil.copytree(run, directory)
         for checkpoint in (directory / "checkpoints").iterdir():
             if int(checkpoint.name.removeprefix("step-")) > step:
                 shutil.rmtree(checkpoint)
         return directory
 
     return copy
+
+
+@pytest.fixture
+def finish(recipe_file: Path) -> Any:
+    """Yield a function that trains in a directory to the end, in this process, and returns the messages."""
+    threads = torch.get_num_threads()
+
+    def train(directory: Path) -> list[str]:
+        messages: list[str] = []
+        pretrain(load_recipe(str(recipe_file)), directory, warn=messages.append)
+        return messages
+
+    yield train
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""A full disk ends a run with one clear sentence, harms nothing that was written, and the run goes on when there is room.
+"""A full disk ends a run with one clear sentence and harms nothing; when there is room again, the run goes on.
 
 The disk is a real one of a few megabytes where this process may mount (root in a container); elsewhere the limit is the
 size of a file, which the kernel enforces too.
@@ -91,7 +91,12 @@ def test_no_room_for_one_more_line_of_metrics(disk: Path) -> None:
 
 @needs_mount
 def test_no_room_to_take_back_metrics(
-    disk: Path, command: Any, copy_until: Callable[..., Path], undisturbed: Path, assert_same_run: Callable
+    disk: Path,
+    command: Any,
+    copy_until: Callable[..., Path],
+    undisturbed: Path,
+    assert_same_run: Callable,
+    finish: Callable,
 ) -> None:
     directory = copy_until(30, disk)
     filler = fill(disk, leave=0)
@@ -99,27 +104,29 @@ def test_no_room_to_take_back_metrics(
     assert_one_clear_sentence(done, "metrics.jsonl", "No space left on device")
     assert_all_whole(directory)
     filler.unlink()
-    assert command.run(directory).returncode == 0
+    finish(directory)
     assert_same_run(directory, undisturbed)
 
 
 @needs_mount
-def test_no_room_for_a_new_run(disk: Path, command: Any, undisturbed: Path, assert_same_run: Callable) -> None:
+def test_no_room_for_a_new_run(
+    disk: Path, command: Any, undisturbed: Path, assert_same_run: Callable, finish: Callable
+) -> None:
     filler = fill(disk, leave=0)
     done = command.run(disk / "run")
     assert_one_clear_sentence(done, str(disk / "run"), "No space left on device")
     filler.unlink()
-    assert command.run(disk / "run").returncode == 0
+    finish(disk / "run")
     assert_same_run(disk / "run", undisturbed)
 
 
 def test_files_that_may_not_grow_as_large_as_a_checkpoint(
-    command: Any, copy_until: Callable[..., Path], undisturbed: Path, assert_same_run: Callable
+    command: Any, copy_until: Callable[..., Path], undisturbed: Path, assert_same_run: Callable, finish: Callable
 ) -> None:
     directory = copy_until(50)
     limit = (directory / "checkpoints" / "step-00000050" / "model.safetensors").stat().st_size // 2
     done = command.run(directory, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
     assert_one_clear_sentence(done, "cannot write a checkpoint", "File too large")
     assert_all_whole(directory)
-    assert command.run(directory).returncode == 0
+    finish(directory)
     assert_same_run(directory, undisturbed)

@@ -10,8 +10,6 @@ from typing import Any
 
 import pytest
 
-KILLS = 20
-
 
 def trace(directory: Path) -> tuple:
     """Return what a process that does something in `directory` changes."""
@@ -31,14 +29,15 @@ def kill_soon(process: subprocess.Popen, directory: Path, before: tuple, seconds
     return process.returncode == -signal.SIGKILL
 
 
-def test_killed_twenty_times_at_random_moments_the_runs_end_as_if_undisturbed(
-    command: Any, undisturbed: Path, assert_same_run: Callable, tmp_path: Path
+@pytest.mark.parametrize("times", [4, pytest.param(20, marks=pytest.mark.slow)])
+def test_killed_many_times_at_random_moments_the_runs_end_as_if_undisturbed(
+    command: Any, undisturbed: Path, assert_same_run: Callable, tmp_path: Path, times: int
 ) -> None:
-    """Two runs at a time, each killed and started again, until there were twenty kills; then all of them may end."""
-    moments = random.Random(0)
+    """Two runs at a time, each killed and started again, until there were so many kills; then all of them may end."""
+    moments = random.Random(times)
     kills, made = 0, []
     running: dict[Path, tuple] = {}
-    while kills < KILLS:
+    while kills < times:
         while len(running) < 2:
             made.append(directory := tmp_path / f"run-{len(made)}")
             running[directory] = (command.start(directory), trace(directory))

@@ -1,0 +1,210 @@
+"""The command: what it says when something is wrong, what its help shows, and the main job at its smallest."""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from PIL import Image as pillow
+from PIL import ImageDraw
+
+from castalia import cli
+
+REPOSITORY = Path(__file__).parents[1]
+COMMANDS = [["run"], ["pretrain"], ["eval"], ["ask"], ["data", "fetch"], ["data", "ls"], ["data", "build"], ["figures"]]
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command left: its exit status, what it printed, what it complained of."""
+
+    status: int
+    out: str
+    err: str
+
+
+def castalia(*arguments: str | Path) -> Said:
+    """Run the command in a process of its own."""
+    line = [sys.executable, "-m", "castalia", *map(str, arguments)]
+    done = subprocess.run(line, capture_output=True, text=True, cwd=REPOSITORY)
+    return Said(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Said]:
+    """Return a function that runs the command in this process: whatever is raised but SystemExit fails the test."""
+
+    def run(*arguments: str | Path) -> Said:
+        monkeypatch.setattr(sys, "argv", ["castalia", *map(str, arguments)])
+        status = 0
+        try:
+            cli.main()
+        except SystemExit as leaving:
+            status = leaving.code if isinstance(leaving.code, int) else 1
+        return Said(status, *capfd.readouterr())
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a run of a few steps."""
+    directory = tmp_path_factory.mktemp("cli") / "run"
+    settings = "model.width=32 model.heads=2 model.layers=2 training.compile=false data.mixture=charts:1,countdown:1"
+    said = castalia("pretrain", "pocket", "--steps", "3", "--out", directory, "--set", *settings.split())
+    assert (said.status, said.err) == (0, "")
+    return directory
+
+
+@pytest.fixture
+def drawn(tmp_path: Path) -> Path:
+    """Return a picture drawn by hand: two bars."""
+    picture = pillow.new("RGB", (120, 90), "white")
+    pen = ImageDraw.Draw(picture)
+    pen.rectangle((20, 40, 45, 85), "red")
+    pen.rectangle((70, 10, 95, 85), "blue")
+    picture.save(tmp_path / "bars.png")
+    return tmp_path / "bars.png"
+
+
+WRONG: dict[str, tuple[list[str], str]] = {
+    "a recipe": (["pretrain", "poket"], "no recipe 'poket': did you mean 'pocket'?"),
+    "a recipe of the main job": (["run", "poket"], "no recipe 'poket': did you mean 'pocket'?"),
+    "a recipe file": (["pretrain", "none.py"], "no recipe file none.py"),
+    "a field": (
+        ["pretrain", "--set", "model.widht=3"],
+        "no field 'model.widht' in a recipe: did you mean 'model.width'?",
+    ),
+    "a value": (["pretrain", "--set", "model.width=wide"], "model.width: expected int, got 'wide'"),
+    "a setting without a value": (["pretrain", "--set", "model.width"], "--set expects FIELD=VALUE, got 'model.width'"),
+    "a shape": (["pretrain", "--set", "model.heads=5"], "heads 5"),
+    "a task to learn": (
+        ["pretrain", "--out", "{tmp}/run", "--set", "data.mixture=mazs:1"],
+        "unknown task 'mazs': did you mean 'mazes'?",
+    ),
+    "a medium": (["pretrain", "--out", "{tmp}/run", "--set", "data.media=smell:1", "data.mixture=sums:1"], "smell"),
+    "no task to learn": (["pretrain", "--out", "{tmp}/run", "--set", "data.mixture="], "mixture"),
+    "a difficulty to learn": (["pretrain", "--out", "{tmp}/run", "--set", "data.difficulties=11"], "difficulty 11"),
+    "a run to examine": (["eval", "{tmp}/none"], "none is not a run: it has no recipe.json"),
+    "a task to examine": (["eval", "{run}", "--task", "mazs", "--n", "1"], "did you mean 'mazes'?"),
+    "a difficulty": (["eval", "{run}", "--difficulty", "11", "--n", "1"], "difficulty 11 is outside 1 to 10"),
+    "a split": (["eval", "{run}", "--split", "held-out", "--n", "1"], "did you mean 'held_out'?"),
+    "a run to ask": (["ask", "{tmp}/none", "Which?"], "none is not a run: it has no recipe.json"),
+    "no question": (["ask", "{run}"], "ask something: a question, --image or --speech"),
+    "a missing picture": (["ask", "{run}", "Which?", "--image", "none.png"], "none.png cannot be read: No such file"),
+    "a picture that is none": (["ask", "{run}", "--image", "{run}/recipe.json"], "recipe.json is not a picture"),
+    "a missing sound": (["ask", "{run}", "--speech", "none.ogg"], "none.ogg cannot be read: No such file"),
+    "a file of documents": (["data", "build", "none.jsonl"], "none.jsonl"),
+    "a source": (["data", "fetch", "none"], "none"),
+    "another recipe for a run": (["pretrain", "--out", "{run}", "--steps", "9"], "holds a run of another recipe"),
+    "a directory that cannot be": (["pretrain", "--out", "{run}/recipe.json/x"], "cannot make the directory"),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_what_is_wrong_is_said_in_one_sentence(
+    here: Callable[..., Said], trained: Path, tmp_path: Path, what: str
+) -> None:
+    arguments, message = WRONG[what]
+    said = here(*(argument.format(run=trained, tmp=tmp_path) for argument in arguments))
+    assert said.status == 1
+    complaint = said.err.strip().splitlines()[-1]
+    assert complaint.startswith("castalia: ")
+    assert message in complaint
+    assert "Traceback" not in said.out + said.err
+
+
+def test_a_process_of_its_own_says_the_same() -> None:
+    said = castalia("pretrain", "pocket", "--set", "trainng.steps=3")
+    assert said.status == 1
+    assert said.out == ""
+    assert re.fullmatch(r"castalia: no field 'trainng\.steps' .*did you mean 'training\.steps'\?.*\n", said.err)
+
+
+@pytest.mark.parametrize("arguments", [["pretrain", "--step", "3"], ["evl"], ["pretrain", "--minutes", "ten"]])
+def test_a_wrong_option_or_command_is_refused_with_the_usage(here: Callable[..., Said], arguments: list[str]) -> None:
+    said = here(*arguments)
+    assert said.status == 2
+    assert arguments[-1] in said.err or "--minutes" in said.err
+    assert "Traceback" not in said.out + said.err
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_the_help_of_every_command_shows_an_example_that_is_one(here: Callable[..., Said], command: list[str]) -> None:
+    said = here(*command, "--help")
+    assert said.status == 0
+    text = " ".join(re.sub(r"[│╭╮╰╯─]", " ", said.out).split())
+    assert re.search(rf"Example: ([^:]* && )?castalia {' '.join(command)}\b", text)
+
+
+def test_the_fields_that_examples_set_exist_and_fit() -> None:
+    from castalia.recipes import load_recipe
+
+    settings = re.findall(r"\b[a-z]+\.[a-z_]+=[\w:]+", (REPOSITORY / "castalia" / "cli.py").read_text())
+    assert settings
+    for setting in settings:
+        field, _, value = setting.partition("=")
+        load_recipe("pocket").override({field: value})
+
+
+def test_alone_it_lists_its_commands(here: Callable[..., Said]) -> None:
+    for arguments in ([], ["--help"]):
+        said = here(*arguments)
+        assert said.status == 0
+        assert all(command[0] in said.out for command in COMMANDS)
+    said = here("data", "--help")
+    assert all(command[1] in said.out for command in COMMANDS if command[0] == "data")
+
+
+def test_json_of_every_command_that_has_it_is_one_line_that_parses(
+    here: Callable[..., Said], trained: Path, drawn: Path
+) -> None:
+    evaluation = json.loads(here("eval", trained, "--n", "2", "--difficulty", "1", "--json").out)
+    assert set(evaluation["families"]) == {"charts", "countdown"}
+    assert evaluation["families"]["charts"]["1"]["n"] == 2
+    reply = json.loads(here("ask", trained, "Which is taller?", "--image", drawn, "--max-tokens", "5", "--json").out)
+    assert set(reply) == {"thoughts", "answer", "logprob", "stopped"}
+    assert reply["logprob"] < 0
+    assert len(json.loads(here("data", "ls", "--json").out)) > 5
+
+
+def test_one_seed_draws_one_answer(here: Callable[..., Said], trained: Path) -> None:
+    def answer(seed: int) -> str:
+        return here("ask", trained, "Make 10 from 2, 5.", "--temperature", "1", "--seed", str(seed)).out
+
+    assert answer(1) == answer(1) != answer(2)
+
+
+def test_the_main_job_at_its_smallest_ends_with_a_report_a_table_and_an_answer(tmp_path: Path, drawn: Path) -> None:
+    directory = tmp_path / "run"
+    job = ["run", "pocket", "--minutes", "1", "--questions", "5", "--out", directory]
+    said = castalia(*job)
+    assert said.status == 0, said.err
+    assert "Traceback" not in said.out + said.err
+    for family in ("digits", "speech", "charts", "mazes", "countdown", "average"):
+        assert re.search(rf"{family}.*\d%", said.out), family
+
+    report = (directory / "report.html").read_text()
+    assert "<svg" in report
+    assert not re.search(r"""(?:src|href|url|@import)\s*[=(]\s*["']?\s*(?:https?:)?//""", report)
+    assert str(directory / "report.html") in said.out.replace("\n", "")
+
+    ask = re.search(r"^\s*castalia (ask .*)$", said.out.replace("\n ", " "), re.MULTILINE)
+    assert ask is not None
+    asked = castalia(*shlex.split(ask[1]), "--image", drawn)
+    assert (asked.status, asked.err) == (0, "")
+    assert asked.out.strip()
+
+    metrics = (directory / "metrics.jsonl").read_bytes()
+    checkpoints = sorted(os.listdir(directory / "checkpoints"))
+    again = castalia(*job)
+    assert again.status == 0, again.err
+    assert (directory / "metrics.jsonl").read_bytes() == metrics
+    assert sorted(os.listdir(directory / "checkpoints")) == checkpoints
+    assert again.out.count("average") == 1
