@@ -16,13 +16,13 @@ import statistics
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from harness import finish, gemm, in_turns, median_ratio, options
 from torch import Tensor, nn
-from transformers import LlamaConfig, LlamaForCausalLM
 
 from castalia.data.catalog import build_task
 from castalia.data.mixture import Mixture
@@ -117,8 +117,10 @@ def random_tokens() -> Batch:
     return batch
 
 
-def llama(width: int, vocabulary: int, layers: int, heads: int) -> LlamaForCausalLM:
+def llama(width: int, vocabulary: int, layers: int, heads: int) -> Any:
     """Return a Llama whose SwiGLU has as many parameters as our MLP of four times the width."""
+    from transformers import LlamaConfig, LlamaForCausalLM  # an extra
+
     return LlamaForCausalLM(
         LlamaConfig(
             vocab_size=vocabulary,

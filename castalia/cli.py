@@ -79,7 +79,10 @@ def pretrain(
     with training_progress(made.training.minutes, made.training.steps) as report:
         trainer = train(made, directory, report=report, warn=console.print)
     if trainer.processes.is_first:
-        console.print(f"trained {trainer.progress.step} steps in {directory}; examine it: castalia eval {directory}")
+        console.print(
+            f"trained {trainer.progress.step} steps in {directory}; examine it: castalia eval {directory}",
+            soft_wrap=True,
+        )
 
 
 def evaluate(

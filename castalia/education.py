@@ -126,6 +126,6 @@ def summarise(education: Education) -> None:
     console.print(accuracy_table(education.evaluation))
     times = ", ".join(f"{name} {int(s) // 60}:{int(s) % 60:02d}" for name, s in education.seconds.items())
     console.print(f"time: {times}")
-    console.print(f"report: {education.directory / 'report.html'}")
+    console.print(f"report: {education.directory / 'report.html'}", soft_wrap=True)
     console.print("ask it something:")
-    console.print(f'  castalia ask {education.directory} "Make 10 from 2, 5."', highlight=False)
+    console.print(f'  castalia ask {education.directory} "Make 10 from 2, 5."', highlight=False, soft_wrap=True)

@@ -1,5 +1,6 @@
 """Streams of packed batches made by worker processes, each resumable at any batch."""
 
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -9,6 +10,10 @@ from threadpoolctl import threadpool_limits
 from castalia.data.mixture import Mixture
 from castalia.perception.packing import Batch, Packer, concatenate
 from castalia.perception.perceive import Perception
+from castalia.perception.sequence import Sequence
+
+Position = list[int]
+"""Where a stream goes on: indices of documents that wait in its packer, then the index to be drawn next."""
 
 
 @dataclass(frozen=True)
@@ -16,8 +21,8 @@ class Feed:
     """One global batch is the union of `streams` smaller ones of `rows / streams` rows.
 
     Stream s holds the documents at indices s, s + streams, s + 2 · streams, ... It is the unit of everything: a process
-    of a distributed run reads its share of the streams, a worker makes some of them, and a checkpoint keeps the next
-    index of each. So what is learned at step n does not depend on how many processes or workers there are.
+    of a distributed run reads its share of the streams, a worker makes some of them, and a checkpoint keeps the
+    `Position` of each. So what is learned at step n does not depend on how many processes or workers there are.
     """
 
     rows: int
@@ -31,19 +36,19 @@ class Feed:
 
 
 class _Streams(torch.utils.data.IterableDataset):
-    """Runs in a worker: yields (stream, batch, index the next batch starts at), its streams in turn."""
+    """Runs in a worker: yields (stream, batch, where the stream goes on), its streams in turn."""
 
     def __init__(
         self,
         make: Callable[[], tuple[Mixture, Perception]],
         feed: Feed,
         mine: list[int],
-        positions: list[int],
+        positions: list[Position],
     ) -> None:
         super().__init__()
         self.make, self.feed, self.mine, self.positions = make, feed, mine, positions
 
-    def __iter__(self) -> Iterator[tuple[int, Batch, int]]:
+    def __iter__(self) -> Iterator[tuple[int, Batch, Position]]:
         info = torch.utils.data.get_worker_info()
         if info:
             # NumPy's products would start a thread a core in each worker, and these would wait for work by spinning.
@@ -56,14 +61,19 @@ class _Streams(torch.utils.data.IterableDataset):
                 batch, position = next(batches)
                 yield stream, batch, position
 
-    def _batches(self, stream: int, mixture: Mixture, perception: Perception) -> Iterator[tuple[Batch, int]]:
+    def _batches(self, stream: int, mixture: Mixture, perception: Perception) -> Iterator[tuple[Batch, Position]]:
         packer = Packer(self.feed.rows // self.feed.streams, self.feed.length, perception.special["pad"])
-        index = self.positions[stream]
-        while True:
+        *waiting, following = self.positions[stream]
+        packed: dict[int, Sequence] = {}  # what is in the packer, by index
+        for index in itertools.chain(waiting, itertools.count(following, self.feed.streams)):
             sequence = perception(mixture.document(index)).whole_answers(self.feed.length, perception.special["end"])
-            if sequence is not None and (batch := packer.add(sequence)) is not None:
-                yield batch, index
-            index += self.feed.streams
+            if sequence is None:
+                continue
+            packed[index] = sequence
+            if (batch := packer.add(sequence)) is not None:
+                left = set(map(id, packer.sequences()))
+                packed = {i: s for i, s in packed.items() if id(s) in left}
+                yield batch, [*packed, index + self.feed.streams]
 
 
 class Loader:
@@ -73,14 +83,14 @@ class Loader:
         self,
         make: Callable[[], tuple[Mixture, Perception]],
         feed: Feed,
-        positions: list[int] | None = None,
+        positions: list[Position] | None = None,
         rank: int = 0,
         world: int = 1,
     ) -> None:
         """Open the streams of process `rank` of `world`; `make` builds mixture and perception inside the worker."""
         if feed.streams % world:
             raise ValueError(f"{feed.streams} streams cannot be shared by {world} processes")
-        self.positions = list(positions or range(feed.streams))
+        self.positions = list(positions or ([stream] for stream in range(feed.streams)))
         self.mine = list(range(rank, feed.streams, world))
         workers = min(feed.workers, len(self.mine))
         while workers and len(self.mine) % workers:

@@ -14,7 +14,6 @@ from castalia.model.config import ModelConfig
 from castalia.model.mlp import MLP, MixtureOfExperts, activate
 from castalia.perception.packing import Batch
 
-
 PATCH_SCALE = 73.0
 """Pixels are divided by this: about their standard deviation."""
 

@@ -82,15 +82,15 @@ def forward_flops(config: ModelConfig, shape: StepShape) -> dict[str, int]:
     return count | {"total": sum(count.values())}
 
 
-def optimizer_flops(config: ModelConfig) -> int:
+def optimizer_flops(config: ModelConfig, *, patches: bool = True, frames: bool = True) -> int:
     """Return the operations of Muon's Newton-Schulz iterations in one step; AdamW does no products.
 
     A matrix of n × m, n ≤ m, pays for its Gram matrix and for the last product (2n²m each); the iterations are products
     of n × n matrices (2n³ each): four, but three in the first and two in the last. Attention's matrices are made
-    orthogonal head by head.
+    orthogonal head by head. In a step without `patches` or `frames` their projection has no gradient and pays nothing.
     """
     total = 0
-    inputs = [(config.width, config.patch_values, 1), (config.width, config.frame_values, 1)]
+    inputs = [(config.width, config.patch_values, 1)] * patches + [(config.width, config.frame_values, 1)] * frames
     for rows, columns, heads in block_matrix_shapes(config) * config.layers + inputs:
         n, m = sorted((rows // heads, columns))
         total += heads * (2 * 2 * n * n * m + (4 * NEWTON_SCHULZ - 3) * 2 * n**3)
@@ -102,4 +102,5 @@ def step_flops(config: ModelConfig, shape: StepShape, *, muon: bool = True) -> i
     and optimizer."""
     forward = forward_flops(config, shape)
     projections = forward["patches"] + forward["frames"]
-    return 3 * forward["total"] - projections + (optimizer_flops(config) if muon else 0)
+    optimizer = optimizer_flops(config, patches=shape.patches > 0, frames=shape.frames > 0) if muon else 0
+    return 3 * forward["total"] - projections + optimizer

@@ -9,6 +9,7 @@ import numpy as np
 from castalia.errors import DocumentError
 from castalia.perception.sequence import Kind, Sequence
 
+
 @dataclass(frozen=True, eq=False)
 class Batch:
     """B rows of T positions; N patches and M frames among them; L positions are learned.
@@ -47,10 +48,15 @@ class Batch:
 
 
 class Packer:
-    """Fills rows of `length` positions with whole sequences, first row that fits first, until `rows` are full."""
+    """Fills rows of `length` positions with whole sequences, each into the fullest row that it fits.
 
-    def __init__(self, rows: int, length: int, pad: int) -> None:
-        self.rows, self.length, self.pad = rows, length, pad
+    A sequence that fits nowhere waits for the next batch, while shorter ones still find room in this one; when more
+    than `waiting` of them wait, the batch is done. Rows are thus nearly full, and no sequence waits for long.
+    """
+
+    def __init__(self, rows: int, length: int, pad: int, waiting: int = 24) -> None:
+        self.rows, self.length, self.pad, self.most_waiting = rows, length, pad, waiting
+        self.waiting: list[Sequence] = []
         self._clear()
 
     def _clear(self) -> None:
@@ -58,34 +64,36 @@ class Packer:
         self.used = [0] * self.rows
 
     def add(self, sequence: Sequence) -> Batch | None:
-        """Place one sequence; return a batch once a sequence no longer fits (it then opens the next batch).
+        """Place one sequence; return a batch when it is done.
 
         Raises DocumentError if the sequence is longer than a row.
         """
         if len(sequence) > self.length:
             raise DocumentError(f"a document of {len(sequence)} positions does not fit a row of {self.length}")
-        if self._place(sequence):
-            return None
-        batch = collate(self.filled, self.length, self.pad)
-        self._clear()
-        self._place(sequence)
-        return batch
-
-    def _place(self, sequence: Sequence) -> bool:
-        for row in range(self.rows):
-            if self.used[row] + len(sequence) <= self.length:
-                self.filled[row].append(sequence)
-                self.used[row] += len(sequence)
-                return True
-        return False
+        if not self._place(sequence):
+            self.waiting.append(sequence)
+        return self.flush() if len(self.waiting) > self.most_waiting else None
 
     def flush(self) -> Batch | None:
-        """Return what is left as a last batch, or None."""
+        """Return what is in the rows, full or not, as a batch, and let in what waited; None if nothing is there."""
         if not any(self.filled):
             return None
         batch = collate(self.filled, self.length, self.pad)
         self._clear()
+        self.waiting = [sequence for sequence in self.waiting if not self._place(sequence)]
         return batch
+
+    def sequences(self) -> list[Sequence]:
+        """Return what was added and is in no batch yet."""
+        return [sequence for row in self.filled for sequence in row] + self.waiting
+
+    def _place(self, sequence: Sequence) -> bool:
+        fitting = [row for row in range(self.rows) if self.used[row] + len(sequence) <= self.length]
+        if fitting:
+            row = max(fitting, key=self.used.__getitem__)
+            self.filled[row].append(sequence)
+            self.used[row] += len(sequence)
+        return bool(fitting)
 
 
 def pack(sequences: Iterable[Sequence], rows: int, length: int, pad: int) -> Iterable[Batch]:
@@ -94,7 +102,7 @@ def pack(sequences: Iterable[Sequence], rows: int, length: int, pad: int) -> Ite
     for sequence in sequences:
         if (batch := packer.add(sequence)) is not None:
             yield batch
-    if (batch := packer.flush()) is not None:
+    while (batch := packer.flush()) is not None:
         yield batch
 
 

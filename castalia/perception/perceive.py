@@ -10,7 +10,6 @@ from castalia.perception.sequence import ImageSpan, Kind, Sequence
 from castalia.perception.speech import FEATURES, frames
 from castalia.perception.text import SPECIAL, Tokenizer
 
-
 MID_GREY = 128
 """What the bare background of a picture is taken relative to."""
 

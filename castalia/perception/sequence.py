@@ -33,8 +33,8 @@ class Sequence:
     - ``places_T3`` int32: time, row, column; row and column are 0 outside images
     - ``images_T`` int32: which image of the sequence a patch belongs to, -1 elsewhere
     - ``weights_T`` float32: how much predicting this position's token is learned (0: not at all)
-    - ``patches_NP`` int16: pixels of the patches less their image's background, in order of position; the first patch of
-      every image is that background less mid-grey; P = patch_size² · 3
+    - ``patches_NP`` int16: pixels of the patches less their image's background, in order of position; the first
+      patch of an image is that background less mid-grey; P = patch_size² · 3
     - ``frames_MF`` float32: features of the frames, in order of position
     - ``logprobs_T`` float32 or None: the sampler's log-probabilities, for RL
     """

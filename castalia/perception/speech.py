@@ -31,7 +31,7 @@ LONGEST_PAUSE = 24
 
 WINDOW = 400  # samples a spectrum looks at: 25 ms, the usual choice for speech
 TRANSFORM = 512  # samples of the Fourier transform
-CHUNK = 64  # spectra computed at a time: they fit the processor's cache, which makes them three times as fast
+CHUNK = 4096  # spectra computed at a time, so that ten minutes of sound need no more memory than forty seconds
 SILENCE_BELOW = 1e-4  # power of a silent hop, relative to the loudest 80 ms: -40 dB
 INAUDIBLE = 1e-8  # power below which all is silence, whatever the clip's loudness: -80 dB of full scale
 SPECTRUM_FLOOR = 1e-7  # power, relative to the loudest 80 ms, added to each band: below it lies only coding noise
@@ -198,15 +198,14 @@ def _sounding_runs(sounding: np.ndarray) -> list[tuple[int, int]]:
 def _log_mel(padded: np.ndarray, wanted: np.ndarray, loudest: float) -> np.ndarray:
     windows = sliding_window_view(padded, WINDOW)[::HOP]
     taper, mel_KB = _taper_and_mel()
-    powers_SK = np.empty((len(wanted), len(mel_KB)), np.float32)
-    tapered = np.zeros((CHUNK, TRANSFORM), np.float32)
+    output = np.empty((len(wanted), BANDS), np.float32)
     for start in range(0, len(wanted), CHUNK):
         chosen = wanted[start : start + CHUNK]
-        np.multiply(windows[chosen], taper, out=tapered[: len(chosen), :WINDOW])
-        spectra = np.asarray(scipy.fft.rfft(tapered[: len(chosen)], axis=1))
-        squares = np.square(spectra.view(np.float32))  # real and imaginary parts in turn
-        np.add(squares[:, ::2], squares[:, 1::2], out=powers_SK[start : start + CHUNK])
-    output = powers_SK @ mel_KB
+        tapered = np.zeros((len(chosen), TRANSFORM), np.float32)
+        np.multiply(windows[chosen], taper, out=tapered[:, :WINDOW])
+        squares = np.asarray(scipy.fft.rfft(tapered, axis=1)).view(np.float32)  # real and imaginary parts in turn
+        np.square(squares, out=squares)
+        output[start : start + CHUNK] = (squares[:, ::2] + squares[:, 1::2]) @ mel_KB
     output /= np.float32(loudest)
     output += np.float32(SPECTRUM_FLOOR)
     np.log(output, out=output)

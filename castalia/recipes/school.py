@@ -1,4 +1,4 @@
-"""`school`: every task family at every difficulty, asked by text, by voice and inside the picture; hours, not minutes."""
+"""`school`: every task family at every difficulty, asked by text, by voice and inside the picture, for hours."""
 
 from castalia.data.mixture import DataConfig
 from castalia.data.stream import Feed

@@ -11,7 +11,7 @@ from PIL import Image as pillow
 
 from castalia.document import Document, Image, Part
 from castalia.errors import TaskError
-from castalia.tasks.drawing import Colour
+from castalia.tasks.drawing import WHITE, Colour
 from castalia.tasks.material import Handwriting
 from castalia.tasks.task import Example, Question, Score, Split, generator, score_exact, trace
 
@@ -172,10 +172,15 @@ def _strengthened(most: int) -> bytes:
 def _colours(split: Split, rng: random.Random) -> tuple[Colour, Colour]:
     """Return paper and ink: grey on white or on black; in colour only for ``out_of_range``."""
     if split == "out_of_range":
-        light, dark = tuple(rng.randint(170, 255) for _ in range(3)), tuple(rng.randint(0, 85) for _ in range(3))
+        light = rng.randint(170, 255), rng.randint(170, 255), rng.randint(170, 255)
+        dark = rng.randint(0, 85), rng.randint(0, 85), rng.randint(0, 85)
         return (light, dark) if rng.random() < 0.5 else (dark, light)
     strength = rng.randint(0, 60)
-    return ((255,) * 3, (strength,) * 3) if rng.random() < 0.5 else ((0,) * 3, (255 - strength,) * 3)
+    return (WHITE, _grey(strength)) if rng.random() < 0.5 else (_grey(0), _grey(255 - strength))
+
+
+def _grey(level: int) -> Colour:
+    return level, level, level
 
 
 @lru_cache(maxsize=128)
@@ -194,6 +199,7 @@ def _word(kind: str, rng: random.Random, **values: object) -> str:
 
 
 def spaced(digits: Sequence[int]) -> str:
+    """Return ``3 1 4``."""
     return " ".join(map(str, digits))
 
 
@@ -203,10 +209,12 @@ def _read(digits: list[int], rows: int, rng: random.Random) -> Question:
 
 
 def sum_question(digits: list[int], rng: random.Random) -> Question:
+    """Ask for the sum of `digits`."""
     return Question(_word("sum", rng), str(sum(digits)), "sum", added_up(digits), likeliest_sum(len(digits)))
 
 
 def place_question(digits: list[int], rng: random.Random) -> Question:
+    """Ask for one of `digits` by its place."""
     place = rng.randrange(len(digits))
     wording = _word("place", rng, ordinal=ORDINALS[place])
     return Question(wording, str(digits[place]), "place", spaced(digits[: place + 1]), 0.1)
@@ -249,6 +257,7 @@ def _exceeds(rng: random.Random, count: int) -> tuple[list[int], Question]:
 
 
 def any_digits(rng: random.Random, count: int) -> tuple[list[int], Question]:
+    """Draw digits at random, and ask for their sum."""
     digits = [rng.randrange(10) for _ in range(count)]
     return digits, sum_question(digits, rng)
 
@@ -261,6 +270,7 @@ def _compare(rng: random.Random, count: int) -> tuple[list[int], Question]:
 
 
 def largest(rng: random.Random, count: int) -> tuple[list[int], Question]:
+    """Draw the largest digit, then others up to it, and ask for it."""
     answer = rng.randint(1, 9)
     digits = [answer, *(rng.randint(0, answer) for _ in range(count - 1))]
     rng.shuffle(digits)
@@ -268,6 +278,7 @@ def largest(rng: random.Random, count: int) -> tuple[list[int], Question]:
 
 
 def smallest(rng: random.Random, count: int) -> tuple[list[int], Question]:
+    """Draw the smallest digit, then others from it on, and ask for it."""
     answer = rng.randint(0, 8)
     digits = [answer, *(rng.randint(answer, 9) for _ in range(count - 1))]
     rng.shuffle(digits)

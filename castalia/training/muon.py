@@ -1,7 +1,7 @@
 """Muon: momentum whose matrices are made orthogonal before they are applied; small matrices in one batched product."""
 
 import math
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,8 +12,6 @@ from castalia.model.flops import NEWTON_SCHULZ
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 """Of the odd quintic a·x + b·x³ + c·x⁵ that drives singular values towards 1 (Jordan et al. 2024)."""
 
-Split = Literal["rows", "columns"] | None
-
 
 class Muon(torch.optim.Optimizer):
     """Muon (Jordan et al. 2024; https://kellerjordan.github.io/posts/muon/) with the semantics of `torch.optim.Muon`.
@@ -21,7 +19,8 @@ class Muon(torch.optim.Optimizer):
     It differs in how it computes, which is what counts at small widths: in fp32 (on processors without bf16 products
     PyTorch's own takes seconds a step), all matrices of a group at once, the iterations on their small Gram matrices
     rather than on themselves, and the heads of attention each for themselves (a group's ``split`` says whether heads
-    are parts of its ``rows`` or ``columns``, ``heads`` how many there are). All matrices of a group have one shape.
+    are parts of its ``rows`` or ``columns``, ``heads`` how many there are). All matrices of a group have one shape,
+    some of them turned.
 
     Under FSDP every process gathers the gradients and computes the same update, of which it applies its share.
     """
@@ -47,28 +46,28 @@ class Muon(torch.optim.Optimizer):
             gradients = [p.grad for p in trained]
             torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
             nesterov = torch._foreach_lerp(gradients, momenta, group["momentum"])
-            updates = orthogonalise(torch.stack([_whole(n) for n in nesterov]), group["split"], group["heads"])
-            rows, columns = trained[0].shape
-            rate = group["lr"] * math.sqrt(max(1, rows / columns))
+            turned = [group["split"] == "columns" or p.shape[0] > p.shape[1] for p in trained]
+            wide = [_whole(n).mT if turn else _whole(n) for n, turn in zip(nesterov, turned, strict=True)]
+            updates = orthogonalise(torch.stack(wide), group["heads"])
             if group["weight_decay"]:
                 torch._foreach_mul_(trained, 1 - group["lr"] * group["weight_decay"])
-            for parameter, update in zip(trained, updates, strict=True):
-                parameter.add_(_share(update, parameter), alpha=-rate)
+            for parameter, update, turn in zip(trained, updates, turned, strict=True):
+                rows, columns = parameter.shape
+                rate = group["lr"] * math.sqrt(max(1, rows / columns))
+                parameter.add_(_share(update.mT if turn else update, parameter), alpha=-rate)
         return loss
 
 
-def orthogonalise(x_KNM: Tensor, split: Split = None, heads: int = 1) -> Tensor:
-    """Return K matrices with all singular values near 1 and the singular vectors of `x_KNM`; heads each for themselves.
+def orthogonalise(x_KNM: Tensor, heads: int = 1) -> Tensor:
+    """Return K matrices with all singular values near 1 and the singular vectors of `x_KNM`, N ≤ M.
 
-    For n ≤ m every iterate is a polynomial in X Xᵀ times X, so the iterations need n × n matrices only.
+    Of `heads` that share the N rows each is made orthogonal for itself. Every iterate is a polynomial in X Xᵀ times X,
+    so the iterations need N × N matrices only.
     """
-    if split == "columns":
-        return orthogonalise(x_KNM.mT, "rows", heads).mT
-    parts = x_KNM.unflatten(1, (heads, -1)).flatten(0, 1) if split == "rows" else x_KNM
-    wide = parts if parts.shape[1] <= parts.shape[2] else parts.mT
-    wide = wide / wide.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
+    x = x_KNM.unflatten(1, (heads, -1)).flatten(0, 1)
+    x = x / x.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
     a, b, c = COEFFICIENTS
-    gram = wide @ wide.mT
+    gram = x @ x.mT
     product: Tensor | None = None
     for iteration in range(NEWTON_SCHULZ):
         factor = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
@@ -77,8 +76,7 @@ def orthogonalise(x_KNM: Tensor, split: Split = None, heads: int = 1) -> Tensor:
         if iteration + 1 < NEWTON_SCHULZ:
             gram = factor @ gram @ factor
     assert product is not None
-    result = product @ wide
-    return (result if parts.shape[1] <= parts.shape[2] else result.mT).reshape(x_KNM.shape)
+    return (product @ x).view_as(x_KNM)
 
 
 def _whole(tensor: Tensor) -> Tensor:

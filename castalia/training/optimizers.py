@@ -16,7 +16,7 @@ HEADS_IN = {"query": "rows", "key": "rows", "value": "rows", "output": "columns"
 
 
 def build_optimizers(model: Decoder, config: TrainingConfig) -> list[torch.optim.Optimizer]:
-    """Return Muon for matrices in blocks and those that read patches and frames (or AdamW, by config), AdamW for the rest.
+    """Return Muon for matrices in blocks and for input projections (or AdamW, by config), AdamW for everything else.
 
     Raw pixels are many, alike and all at once: AdamW, which moves every weight by its rate, overthrows a projection of
     768 of them at each step, and pictures are never learned (docs/log.md). Embeddings and the head see one-hot vectors.
@@ -49,14 +49,14 @@ def set_rates(optimizers: list[torch.optim.Optimizer], factor: float) -> None:
 
 
 def _muon_groups(matrices: dict[str, nn.Parameter], config: ModelConfig) -> list[dict[str, Any]]:
-    """Put matrices of one shape whose heads lie alike into one group: they are made orthogonal in one product."""
+    """Put matrices of one shape, maybe turned, whose heads lie alike into one group: one product serves all."""
     groups: dict[tuple, dict[str, Any]] = {}
     for name, parameter in matrices.items():
         part = name.split(".")[-2]
         split = HEADS_IN.get(part)
         heads = config.key_value_heads if part in ("key", "value") else config.heads if split else 1
         group = {"params": [], "split": split, "heads": heads}
-        groups.setdefault((parameter.shape, split, heads), group)["params"].append(parameter)
+        groups.setdefault((*sorted(parameter.shape), split, heads), group)["params"].append(parameter)
     return list(groups.values())
 
 

@@ -16,6 +16,7 @@ from torch.distributed.checkpoint.state_dict import (
 )
 from torch.distributed.tensor import DTensor
 
+from castalia.data.stream import Position
 from castalia.model.decoder import Decoder, ModelInput
 from castalia.model.flops import StepShape, step_flops
 from castalia.perception.packing import Batch
@@ -84,8 +85,9 @@ class Trainer:
         rate = self.schedule.factor(self.progress.step)
         total, weight = self.loss(batch)
         sums = self.processes.sum(torch.stack((total.detach(), weight)))
+        weights = sums[1].clamp(min=1e-8)  # in RL a batch may teach nothing
         # FSDP averages gradients over processes; the loss is a mean over all processes' weights.
-        (total * (self.processes.world / sums[1].clamp(min=1e-8))).backward()
+        (total * (self.processes.world / weights)).backward()
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
         set_rates(self.optimizers, rate)
         for optimizer in self.optimizers:
@@ -93,7 +95,7 @@ class Trainer:
             optimizer.zero_grad(set_to_none=True)
         self.progress.step += 1
         norm = norm.full_tensor() if isinstance(norm, DTensor) else norm
-        return {"loss": float(sums[0] / sums[1]), "grad_norm": float(norm), "lr_factor": rate}
+        return {"loss": float(sums[0] / weights), "grad_norm": float(norm), "lr_factor": rate}
 
     def train(
         self,
@@ -186,7 +188,7 @@ class Trainer:
         sums = self.processes.sum(sums)
         return float(sums[0] / sums[1])
 
-    def save(self, positions: list[int] | None) -> None:
+    def save(self, positions: list[Position] | None) -> None:
         """Write a checkpoint; every process takes part, the first one writes."""
         options = StateDictOptions(full_state_dict=True, cpu_offload=self.processes.world > 1)
         weights: dict[str, Any] = get_model_state_dict(self.model, options=options)
@@ -209,7 +211,7 @@ class Trainer:
             )
         self.processes.wait()
 
-    def resume(self) -> list[int] | None:
+    def resume(self) -> list[Position] | None:
         """Load the newest whole checkpoint, if any; return the data positions to go on from."""
         loaded = load_newest(self.directory / "checkpoints", self.warn)
         if loaded is None:
@@ -227,6 +229,6 @@ class Trainer:
         return state["positions"]
 
 
-def _merge(shares: list[dict[int, int]]) -> list[int]:
+def _merge(shares: list[dict[int, Position]]) -> list[Position]:
     """Take every stream's position from the process that reads it: the others never move theirs."""
-    return [max(share[stream] for share in shares) for stream in sorted(shares[0])]
+    return [max((share[stream] for share in shares), key=lambda position: position[-1]) for stream in sorted(shares[0])]

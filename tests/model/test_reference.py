@@ -22,9 +22,9 @@ def embedded(model: Decoder, sequence: Sequence) -> Tensor:
     frames = iter(torch.from_numpy(sequence.frames_MF))
     for t, kind in enumerate(sequence.kinds_T):
         if kind == Kind.PATCH:
-            x_TD[t] += model.patch_embedding.weight @ next(patches)
+            x_TD[t] = model.patch_embedding.weight @ next(patches)
         elif kind == Kind.FRAME:
-            x_TD[t] += model.frame_embedding.weight @ next(frames)
+            x_TD[t] = model.frame_embedding.weight @ next(frames)
     return norm(x_TD)
 
 

@@ -58,7 +58,7 @@ def unpacked(batch: Batch) -> list[Sequence]:
         dense(batch, np.ones(len(at), bool), at, False) for at in (batch.patch_at_N, batch.frame_at_M)
     )
     patches, frames = (
-        dense(batch, batch.patches_NP, batch.patch_at_N, np.nan),
+        dense(batch, batch.patches_NP, batch.patch_at_N, 0),
         dense(batch, batch.frames_MF, batch.frame_at_M, np.nan),
     )
     weights, targets, logprobs = (
@@ -102,6 +102,18 @@ def assert_same(found: Sequence, given: Sequence) -> None:
     np.testing.assert_array_equal(found.logprobs_T[learned], known[learned])
 
 
+def text(count: int) -> Sequence:
+    return Sequence(
+        kinds_T=np.zeros(count, np.uint8),
+        tokens_T=np.arange(1, count + 1, dtype=np.int32),
+        places_T3=np.zeros((count, 3), np.int32),
+        images_T=np.full(count, -1, np.int32),
+        weights_T=np.ones(count, np.float32),
+        patches_NP=np.zeros((0, PATCH), np.int16),
+        frames_MF=np.zeros((0, FRAME), np.float32),
+    )
+
+
 def key(sequence: Sequence) -> tuple:
     return (tuple(sequence.tokens_T.tolist()), tuple(sequence.places_T3.ravel().tolist()))
 
@@ -130,14 +142,33 @@ def test_batches_have_the_size_asked_for_and_what_is_left_is_padding(many: list[
         assert (batch.weights_L != 0).all()
 
 
-@given(MANY, st.integers(1, 3))
-def test_a_batch_is_closed_only_when_the_next_sequence_fits_no_row(many: list[Sequence], rows: int) -> None:
-    packer, room = Packer(rows, LENGTH, PAD), [LENGTH] * rows
+@given(MANY, st.integers(1, 3), st.integers(0, 3))
+def test_a_batch_is_done_only_when_more_wait_than_may(many: list[Sequence], rows: int, waiting: int) -> None:
+    packer, inside = Packer(rows, LENGTH, PAD, waiting), 0
     for sequence in many:
+        waited = len(packer.waiting)
+        fits = any(used + len(sequence) <= LENGTH for used in packer.used)
         batch = packer.add(sequence)
-        assert (batch is not None) == (max(room) < len(sequence))
-        room = [LENGTH] * rows if batch is not None else room
-        room[next(row for row in range(rows) if room[row] >= len(sequence))] -= len(sequence)
+        assert (batch is not None) == (not fits and waited == waiting)
+        inside += 1 - (batch.documents if batch is not None else 0)
+        assert len(packer.sequences()) == inside
+        assert len(packer.waiting) <= waiting
+
+
+def test_what_is_left_after_a_batch_can_be_packed_anew_alike() -> None:
+    """A resumed run depends on it: it hands the packer again what was in it, in the order it came."""
+    rng = np.random.default_rng(0)
+    many = [text(int(length)) for length in rng.integers(1, LENGTH + 1, 300)]
+    packer = Packer(2, LENGTH, PAD, waiting=4)
+    for sequence in many:
+        before = [*packer.sequences(), sequence]
+        if packer.add(sequence) is not None:
+            left = set(map(id, packer.sequences()))
+            again = Packer(2, LENGTH, PAD, waiting=4)
+            assert not any(again.add(sequence) for sequence in many if id(sequence) in left)
+            assert [list(map(id, row)) for row in again.filled] == [list(map(id, row)) for row in packer.filled]
+            assert list(map(id, again.waiting)) == list(map(id, packer.waiting))
+            assert len(left) < len(before)
 
 
 @given(MANY, MANY)
@@ -185,17 +216,6 @@ def test_types_are_those_the_model_expects() -> None:
 
 
 def test_a_sequence_longer_than_a_row_is_refused_and_harms_nothing() -> None:
-    def text(count: int) -> Sequence:
-        return Sequence(
-            kinds_T=np.zeros(count, np.uint8),
-            tokens_T=np.arange(1, count + 1, dtype=np.int32),
-            places_T3=np.zeros((count, 3), np.int32),
-            images_T=np.full(count, -1, np.int32),
-            weights_T=np.ones(count, np.float32),
-            patches_NP=np.zeros((0, PATCH), np.int16),
-            frames_MF=np.zeros((0, FRAME), np.float32),
-        )
-
     packer = Packer(2, LENGTH, PAD)
     assert packer.flush() is None
     assert packer.add(text(LENGTH)) is None
