@@ -8,9 +8,9 @@ worker process, drawn, perceived, packed and sent over, while nothing else runs.
 on batches of the mixture that are ready in memory, on all cores, compiled; `feed_ratio` is the median over turns of
 the worker's positions a second over the trainer's.
 
-Other programs slow the trainer far more than the worker, for its threads wait for each other: with one core taken it
-was ten times slower here, and the ratio ten times too good. So turns during which others took more than a tenth of a
-core do not count (on Linux, where it can be seen), and where too few are left there is no figure.
+Other programs slow the trainer far more than the worker, for its threads wait for each other: with one core taken the
+ratio came out far too good. So turns in which others took more than a tenth of a core do not count (where it can be
+seen: on Linux), and where fewer than three are left there is no figure.
 """
 
 import dataclasses
@@ -38,7 +38,6 @@ from castalia.training.trainer import Trainer
 
 READY = 32
 """Batches that the trainer is given in turn."""
-
 MOST_OTHERS = 0.1
 """Cores that other programs may take during a turn that counts."""
 
@@ -59,7 +58,7 @@ def main() -> None:
         turn = worker.turn(seconds)
         del worker  # ends its process
         show(family, turn)
-        figures |= {f"positions_per_second_{family}": turn.positions, f"documents_per_second_{family}": turn.documents}
+        figures |= {f"{name}_per_second_{family}": getattr(turn, name) for name in ("positions", "documents")}
     figures |= against_trainer(recipe, directory, turns, seconds, warm)
     finish("data", figures, arguments)
 
@@ -95,13 +94,11 @@ def take(batches: Iterator[Batch], seconds: float, helpers: int) -> Turn:
     """Run through `batches` for `seconds`; `helpers` is how many processes of ours work beside this one."""
     positions = documents = 0
     started, busy, own = time.perf_counter(), busy_seconds(), time.process_time()
-    for batch in batches:
-        positions += batch.positions
-        documents += batch.documents
-        if (elapsed := time.perf_counter() - started) >= seconds:
-            others = (busy_seconds() - busy - (time.process_time() - own)) / elapsed - helpers
-            return Turn(positions / elapsed, documents / elapsed, max(0.0, others))
-    raise ValueError("the batches came to an end")
+    while (elapsed := time.perf_counter() - started) < seconds:
+        batch = next(batches)
+        positions, documents = positions + batch.positions, documents + batch.documents
+    others = (busy_seconds() - busy - (time.process_time() - own)) / elapsed - helpers
+    return Turn(positions / elapsed, documents / elapsed, max(0.0, others))
 
 
 def busy_seconds() -> float:
@@ -114,7 +111,7 @@ def busy_seconds() -> float:
 
 
 def against_trainer(recipe: Recipe, directory: Path, turns: int, seconds: float, warm: float) -> dict[str, float]:
-    """Let a worker and the trainer work in turn, until `turns` turns of both were undisturbed or four times as many ran."""
+    """Let worker and trainer work in turn, until `turns` turns of both were undisturbed or four times as many ran."""
     worker = Worker(recipe, directory)
     ready = itertools.cycle([next(worker.batches) for _ in range(READY)])
     trainer = Trainer(Decoder(recipe.model).initialise(0), recipe.training, directory)
@@ -124,7 +121,7 @@ def against_trainer(recipe: Recipe, directory: Path, turns: int, seconds: float,
             trainer.step(batch)
             yield batch
 
-    take(itertools.islice(learned(), 8), 0.0, helpers=0)  # compiles
+    next(learned())  # compiles
     take(learned(), warm, helpers=0)
     worker.turn(warm)
     both: list[tuple[Turn, Turn]] = []
@@ -133,10 +130,10 @@ def against_trainer(recipe: Recipe, directory: Path, turns: int, seconds: float,
         made = worker.turn(seconds)
         take(learned(), 0.5, helpers=0)  # meanwhile the worker fills its queue, and then waits
         used = take(learned(), seconds, helpers=0)
-        if max(made.others, used.others) > MOST_OTHERS:
-            disturbed += 1
-        else:
+        if max(made.others, used.others) <= MOST_OTHERS:
             both.append((made, used))
+        else:
+            disturbed += 1
     if len(both) < 3:
         raise SystemExit(f"other programs disturbed {disturbed} turns of {disturbed + len(both)}: no figure to give")
     made, used = (Turn(*map(statistics.median, zip(*side, strict=True))) for side in zip(*both, strict=True))
@@ -146,12 +143,8 @@ def against_trainer(recipe: Recipe, directory: Path, turns: int, seconds: float,
     print(
         f"one worker makes {ratio:.2f} times what the trainer uses ({len(both)} turns, {disturbed} more were disturbed)"
     )
-    return {
-        "feed_ratio": ratio,
-        "positions_per_second": made.positions,
-        "documents_per_second": made.documents,
-        "trainer_positions_per_second": used.positions,
-    }
+    rates = {"positions_per_second": made.positions, "documents_per_second": made.documents}
+    return {"feed_ratio": ratio, **rates, "trainer_positions_per_second": used.positions}
 
 
 if __name__ == "__main__":

@@ -259,6 +259,12 @@ def main() -> None:
     except CastaliaError as error:
         print(f"castalia: {error}", file=sys.stderr)
         sys.exit(1)
+    except BrokenPipeError:  # as `castalia ... | head` leaves it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    except OSError as error:
+        print(f"castalia: {error.filename or 'writing'}: {error.strerror or error}", file=sys.stderr)
+        sys.exit(1)
     except KeyboardInterrupt:
         print("\ncastalia: stopped; the same command goes on from the last checkpoint", file=sys.stderr)
         sys.exit(130)

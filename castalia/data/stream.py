@@ -1,6 +1,9 @@
 """Streams of packed batches made by worker processes, each resumable at any batch."""
 
+import ctypes
 import itertools
+import signal
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -8,6 +11,7 @@ import torch.utils.data
 from threadpoolctl import threadpool_limits
 
 from castalia.data.mixture import Mixture
+from castalia.errors import RecipeError
 from castalia.perception.packing import Batch, Packer, concatenate
 from castalia.perception.perceive import Perception
 from castalia.perception.sequence import Sequence
@@ -51,6 +55,7 @@ class _Streams(torch.utils.data.IterableDataset):
     def __iter__(self) -> Iterator[tuple[int, Batch, Position]]:
         info = torch.utils.data.get_worker_info()
         if info:
+            _end_with_parent()
             # NumPy's products would start a thread a core in each worker, and these would wait for work by spinning.
             threadpool_limits(1)
         number, count = (info.id, info.num_workers) if info else (0, 1)
@@ -89,7 +94,7 @@ class Loader:
     ) -> None:
         """Open the streams of process `rank` of `world`; `make` builds mixture and perception inside the worker."""
         if feed.streams % world:
-            raise ValueError(f"{feed.streams} streams cannot be shared by {world} processes")
+            raise RecipeError(f"{feed.streams} streams cannot be shared by {world} processes: set feed.streams={world}")
         self.positions = list(positions or ([stream] for stream in range(feed.streams)))
         self.mine = list(range(rank, feed.streams, world))
         workers = min(feed.workers, len(self.mine))
@@ -116,6 +121,12 @@ class Loader:
             batches.append(batch)
             self.positions[stream] = position
         return concatenate(batches)
+
+
+def _end_with_parent() -> None:
+    """Let the kernel end this worker when the trainer is killed: it would wait for good to hand over its batches."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG, linux/prctl.h
 
 
 def _same(item: object) -> object:

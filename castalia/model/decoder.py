@@ -65,7 +65,7 @@ class Block(nn.Module):
         self.gate = nn.Linear(D, config.heads, bias=False) if config.gated_attention else None
         self.output = nn.Linear(D, D, bias=False)
         self.mlp = MixtureOfExperts(config) if config.experts else MLP(config)
-        self.value_mix = nn.Parameter(torch.tensor(0.5)) if config.has_value_embedding(layer) else None
+        self.value_mix = nn.Parameter(torch.full((1,), 0.5)) if config.has_value_embedding(layer) else None
 
     def forward(
         self,

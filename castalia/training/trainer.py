@@ -186,7 +186,7 @@ class Trainer:
         sums = torch.stack([torch.stack(self.loss(batch)).detach() for batch in batches]).sum(0)
         self.model.train()
         sums = self.processes.sum(sums)
-        return float(sums[0] / sums[1])
+        return float(sums[0] / sums[1].clamp(min=1e-8))
 
     def save(self, positions: list[Position] | None) -> None:
         """Write a checkpoint; every process takes part, the first one writes."""
@@ -215,18 +215,29 @@ class Trainer:
         """Load the newest whole checkpoint, if any; return the data positions to go on from."""
         loaded = load_newest(self.directory / "checkpoints", self.warn)
         if loaded is None:
+            if self.processes.is_first:
+                self.metrics.rewind(0)
             return None
         tensors, state = loaded
         options = StateDictOptions(full_state_dict=True)
         set_model_state_dict(self.model, dict[str, Any](tensors["model"]), options=options)
         optimizer = unflatten_optimizer(tensors["optimizer"], state["optimizer"])
-        set_optimizer_state_dict(self.model, self.optimizers, optimizer, options=options)
+        self._load_optimizers(optimizer)
         torch.set_rng_state(tensors["random"]["cpu"])
         self.progress = Progress(**state["progress"])
         self.schedule.last_step = state["last_step"] if self.config.steps is None else self.config.steps
         if self.processes.is_first:
             self.metrics.rewind(self.progress.step)
         return state["positions"]
+
+    def _load_optimizers(self, saved: dict[str, Any]) -> None:
+        """Give every optimizer its state; a parameter that had no gradient yet has none, and keeps none."""
+        options = StateDictOptions(full_state_dict=True, strict=False)
+        set_optimizer_state_dict(self.model, self.optimizers, saved, options=options)
+        names: dict[torch.Tensor, str] = {parameter: name for name, parameter in self.model.named_parameters()}
+        for optimizer in self.optimizers:
+            for parameter in [p for p in optimizer.state if names[p] not in saved["state"]]:
+                del optimizer.state[parameter]
 
 
 def _merge(shares: list[dict[int, Position]]) -> list[Position]:
