@@ -111,7 +111,7 @@ def busy_seconds() -> float:
 
 
 def against_trainer(recipe: Recipe, directory: Path, turns: int, seconds: float, warm: float) -> dict[str, float]:
-    """Let worker and trainer work in turn, until `turns` turns of both were undisturbed or four times as many ran."""
+    """Let both work in turn until enough turns were undisturbed, or too many disturbed."""
     worker = Worker(recipe, directory)
     ready = itertools.cycle([next(worker.batches) for _ in range(READY)])
     trainer = Trainer(Decoder(recipe.model).initialise(0), recipe.training, directory)
@@ -126,7 +126,7 @@ def against_trainer(recipe: Recipe, directory: Path, turns: int, seconds: float,
     worker.turn(warm)
     both: list[tuple[Turn, Turn]] = []
     disturbed = 0
-    while len(both) < turns and disturbed < 3 * turns:
+    while len(both) < turns and disturbed < turns:
         made = worker.turn(seconds)
         take(learned(), 0.5, helpers=0)  # meanwhile the worker fills its queue, and then waits
         used = take(learned(), seconds, helpers=0)
@@ -140,9 +140,7 @@ def against_trainer(recipe: Recipe, directory: Path, turns: int, seconds: float,
     ratio = statistics.median(ours.positions / its.positions for ours, its in both)
     show("mixture", made)
     show("the trainer uses", used)
-    print(
-        f"one worker makes {ratio:.2f} times what the trainer uses ({len(both)} turns, {disturbed} more were disturbed)"
-    )
+    print(f"one worker makes {ratio:.2f} times what the trainer uses ({len(both)} turns, {disturbed} more disturbed)")
     rates = {"positions_per_second": made.positions, "documents_per_second": made.documents}
     return {"feed_ratio": ratio, **rates, "trainer_positions_per_second": used.positions}
 
