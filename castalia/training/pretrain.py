@@ -52,8 +52,8 @@ def pretrain(
         make = functools.partial(open_data, recipe, directory)
         # Opening data and measuring draw random numbers; those of training must not depend on how often it was resumed.
         with torch.random.fork_rng(devices=[]):
+            peak_flops = measure_peak_flops() * processes.world  # before there are workers, who would be in the way
             loader = Loader(make, recipe.feed, positions, processes.rank, processes.world)
-            peak_flops = measure_peak_flops() * processes.world
         held_out = held_out_batches(recipe, directory)
         trainer.train(loader, held_out=held_out, report=report, peak_flops=peak_flops)
         return trainer
@@ -77,7 +77,7 @@ def held_out_batches(recipe: Recipe, directory: Path, documents: int = HELD_OUT_
     return list(pack((s for s in sequences if s is not None), feed.rows, feed.length, special["pad"]))
 
 
-def measure_peak_flops(size: int = 1024, repeats: int = 5) -> float:
+def measure_peak_flops(size: int = 1024, repeats: int = 20) -> float:
     """Return the operations a second of this machine's best matrix product (fp32)."""
     a, b = torch.randn(size, size), torch.randn(size, size)
     a @ b
