@@ -218,8 +218,8 @@ def pad(sequences: list[Sequence], filler: int) -> tuple[Tensor, Tensor, Tensor,
         frames.append(torch.from_numpy(sequence.frames_MF))
         patch_at.append(b * longest + torch.from_numpy(np.flatnonzero(sequence.kinds_T == 1)))
         frame_at.append(b * longest + torch.from_numpy(np.flatnonzero(sequence.kinds_T == 2)))
-    joined = (torch.cat(part) for part in (patches, patch_at, frames, frame_at))
-    return tokens_BT, seen_BT, labels_BT, *joined  # type: ignore[return-value]
+    patches_NP, patch_at_N, frames_MF, frame_at_M = map(torch.cat, (patches, patch_at, frames, frame_at))
+    return tokens_BT, seen_BT, labels_BT, patches_NP, patch_at_N, frames_MF, frame_at_M
 
 
 class UsualWay:

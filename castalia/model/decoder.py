@@ -146,7 +146,7 @@ class Decoder(nn.Module):
                     parameter.uniform_(-bound, bound, generator=generator)
         return self
 
-    def compile(self) -> None:  # type: ignore[override]
+    def compile_parts(self) -> None:
         """Compile the block, once for all layers of a kind and all sizes of batches, and the loss."""
         compiled = torch.compile(Block.forward, dynamic=True)
         for block in self.blocks:

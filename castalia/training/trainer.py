@@ -64,7 +64,7 @@ class Trainer:
         self.schedule = Schedule(self.config)
         self.progress = Progress()
         if self.config.compile:
-            self.model.compile()
+            self.model.compile_parts()
         self.metrics = Metrics(self.directory / "metrics.jsonl", self._tracker, self.directory.name)
 
     @property
