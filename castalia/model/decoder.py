@@ -74,19 +74,29 @@ class Block(nn.Module):
         mask: Tensor | None,
         values_BTK: Tensor | None = None,
         cache: Cache | None = None,
+        at_M: Tensor | None = None,
     ) -> Tensor:
-        """Map [B, T, D] to [B, T, D]; `values_BTK` are value embeddings, `cache` holds earlier keys and values."""
+        """Map [B, T, D] to [B, T, D]; `values_BTK` are value embeddings, `cache` holds earlier keys and values.
+
+        With flat positions `at_M` of B·T, return only those, [M, D]: the others serve as keys and values, and neither
+        their MLP nor their projections are computed.
+        """
         h = norm(x_BTD)
-        if not self.config.parallel_blocks or not isinstance(self.mlp, MLP):
-            y = F.linear(h, torch.cat((self.query.weight, self.key.weight, self.value.weight)))
-            x_BTD = x_BTD + self.output(self.attention(h, y, rotary, mask, values_BTK, cache))
-            return x_BTD + self.mlp(norm(x_BTD))
+        fused = self.config.parallel_blocks and isinstance(self.mlp, MLP)
+        inward = [self.query.weight, self.key.weight, self.value.weight]
         # One product in, one product out: at small widths fewer, fatter products are what a machine is good at.
-        inward = torch.cat((self.query.weight, self.key.weight, self.value.weight, self.mlp.up.weight))
-        y, hidden = F.linear(h, inward).split((sum(self.qkv_widths), self.mlp.up.out_features), -1)
-        attended = self.attention(h, y, rotary, mask, values_BTK, cache)
+        if fused and at_M is None:
+            inward.append(self.mlp.up.weight)
+        qkv, *hidden = F.linear(h, torch.cat(inward)).split((sum(self.qkv_widths), *map(len, inward[3:])), -1)
+        attended = self.attention(h, qkv, rotary, mask, values_BTK, cache)
+        if at_M is not None:
+            x_BTD, h, attended = (t.flatten(0, 1).index_select(0, at_M) for t in (x_BTD, h, attended))
+        if not fused:
+            x_BTD = x_BTD + self.output(attended)
+            return x_BTD + self.mlp(norm(x_BTD))
+        active = activate(hidden[0] if hidden else self.mlp.up(h), self.config.activation)
         outward = torch.cat((self.output.weight, self.mlp.down.weight), 1)
-        return x_BTD + F.linear(torch.cat((attended, activate(hidden, self.config.activation)), -1), outward)
+        return x_BTD + F.linear(torch.cat((attended, active), -1), outward)
 
     def attention(
         self,
@@ -164,9 +174,7 @@ class Decoder(nn.Module):
 
         With `targets_M`, return -log p [M] of these tokens instead.
         """
-        hidden_MD = self.hidden(batch, cache).flatten(0, 1)
-        if at_M is not None:
-            hidden_MD = hidden_MD.index_select(0, at_M)
+        hidden_MD = self.hidden(batch, at_M, cache)
         return self.logits(hidden_MD) if targets_M is None else self.nll(hidden_MD, targets_M)
 
     def embed(self, batch: ModelInput) -> Tensor:
@@ -179,8 +187,8 @@ class Decoder(nn.Module):
             flat = flat.index_copy(0, batch.frame_at_M, self.frame_embedding(batch.frames_MF).to(flat.dtype))
         return norm(flat.view_as(x_BTD))
 
-    def hidden(self, batch: ModelInput, cache: Cache | None = None) -> Tensor:
-        """Return the normed residual stream after the last block, [B, T, D]."""
+    def hidden(self, batch: ModelInput, at_M: Tensor | None = None, cache: Cache | None = None) -> Tensor:
+        """Return the normed residual stream after the last block, [M, D], at the flat positions `at_M`."""
         x_BTD = self.embed(batch)
         rotary = rotary_angles(batch.places_BT3, self.config)
         # Layers without positions turn by nothing, so that the same compiled block serves them.
@@ -194,8 +202,9 @@ class Decoder(nn.Module):
                 masks[1] if self.config.is_global(layer) else masks[0],
                 values if self.config.has_value_embedding(layer) else None,
                 cache,
+                at_M if layer == self.config.layers - 1 else None,
             )
-        return norm(x_BTD)
+        return norm(x_BTD if x_BTD.ndim == 2 else x_BTD.flatten(0, 1))
 
     def nll(self, hidden_MD: Tensor, targets_M: Tensor) -> Tensor:
         """Return -log p [M] of `targets_M` after hidden states [M, D]."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from castalia.model.config import ModelConfig
 from castalia.model.mlp import up_width
 
-NEWTON_SCHULZ = 5
+NEWTON_SCHULZ = 4
 """Iterations of Muon's orthogonalisation."""
 
 
@@ -64,16 +64,19 @@ def _small(config: ModelConfig) -> int:
 def forward_flops(config: ModelConfig, shape: StepShape) -> dict[str, int]:
     """Return the operations of one forward pass by part, and their ``total``.
 
-    With experts, every position pays for `experts_per_token` of them, the shared one and the router.
+    With experts, every position pays for `experts_per_token` of them, the shared one and the router. In the last block
+    positions without logits serve as keys and values only: they have no MLP and no output projection.
     """
     D, kv = config.width, config.key_value_heads * config.head_dim
     mlp = D * (up_width(config) + config.hidden)
     active = config.experts_per_token + config.shared_expert if config.experts else 1
-    matrices = 2 * D * D + 2 * D * kv + active * mlp + _small(config)
+    inward = D * D + 2 * D * kv + D * (config.heads if config.gated_attention else 0)
+    outward = D * D + active * mlp + D * config.experts
     # Queries meet every key of their row: masked scores are computed too.
     attention = 2 * 2 * shape.length * D
     count = {
-        "matrices": 2 * shape.positions * config.layers * matrices,
+        "matrices": 2 * shape.positions * (config.layers * inward + (config.layers - 1) * outward)
+        + 2 * shape.logits * outward,
         "attention": shape.positions * config.layers * attention,
         "patches": 2 * shape.patches * config.patch_values * D,
         "frames": 2 * shape.frames * config.frame_values * D,

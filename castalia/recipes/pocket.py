@@ -19,6 +19,6 @@ def recipe() -> Recipe:
             mixture={"digits": 0.8, "speech": 0.8, "charts": 1.2, "mazes": 1.3, "countdown": 1.3},
             difficulties=(1, 2, 3),
         ),
-        feed=Feed(rows=12, length=128, streams=2),
+        feed=Feed(rows=16, length=128, streams=2),
         training=TrainingConfig(minutes=10, other_lr=0.01),
     )

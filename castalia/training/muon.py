@@ -7,10 +7,15 @@ import torch
 from torch import Tensor
 from torch.distributed.tensor import DTensor, distribute_tensor
 
-from castalia.model.flops import NEWTON_SCHULZ
-
-COEFFICIENTS = (3.4445, -4.7750, 2.0315)
-"""Of the odd quintic a·x + b·x³ + c·x⁵ that drives singular values towards 1 (Jordan et al. 2024)."""
+COEFFICIENTS = (
+    (8.2987, -24.4305, 18.0903),
+    (3.9152, -2.9211, 0.5592),
+    (3.1746, -2.3804, 0.4978),
+    (2.1895, -1.5672, 0.4079),
+)
+"""Of one odd quintic a·x + b·x³ + c·x⁵ an iteration, each the best one for what the one before leaves (Polar Express,
+arXiv 2505.16932): singular values from 0.005 to 1 end within 0.09 of 1. Five iterations with the one quintic of Jordan
+et al. leave them within 0.35."""
 
 
 class Muon(torch.optim.Optimizer):
@@ -66,14 +71,13 @@ def orthogonalise(x_KNM: Tensor, heads: int = 1) -> Tensor:
     """
     x = x_KNM.unflatten(1, (heads, -1)).flatten(0, 1)
     x = x / x.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
-    a, b, c = COEFFICIENTS
     gram = x @ x.mT
     product: Tensor | None = None
-    for iteration in range(NEWTON_SCHULZ):
+    for iteration, (a, b, c) in enumerate(COEFFICIENTS, 1):
         factor = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
         factor.diagonal(dim1=1, dim2=2).add_(a)
         product = factor if product is None else factor @ product
-        if iteration + 1 < NEWTON_SCHULZ:
+        if iteration < len(COEFFICIENTS):
             gram = factor @ gram @ factor
     assert product is not None
     return (product @ x).view_as(x_KNM)

@@ -73,13 +73,18 @@ def test_operations_of_a_forward_pass_are_those_pytorch_counts(
     assert sum(count for part, count in expected.items() if part != "total") == expected["total"]
 
 
-@pytest.mark.parametrize("part", ["patches", "frames", "logits"])
+@pytest.mark.parametrize("part", ["patches", "frames"])
 def test_operations_of_one_part_follow_what_is_in_the_batch(small: ModelConfig, part: str) -> None:
     shape = StepShape(2, 32, patches=4, frames=3, logits=9)
     without = forward_flops(small, replace(shape, **{part: 0}))
-    name = "head" if part == "logits" else part
-    assert without[name] == 0
-    assert without == forward_flops(small, shape) | {name: 0, "total": without["total"]}
+    assert without[part] == 0
+    assert without == forward_flops(small, shape) | {part: 0, "total": without["total"]}
+
+
+def test_positions_without_logits_cost_no_head_and_less_of_the_last_block(small: ModelConfig) -> None:
+    every, none = (forward_flops(small, StepShape(2, 32, logits=logits)) for logits in (64, 0))
+    assert none["head"] == 0
+    assert 0 < every["matrices"] - none["matrices"] < every["matrices"] / small.layers
 
 
 def test_operations_of_a_step_are_those_pytorch_counts_backward_and_optimizer_too(
