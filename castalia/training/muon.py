@@ -70,8 +70,9 @@ def orthogonalise(x_KNM: Tensor, heads: int = 1) -> Tensor:
     so the iterations need N × N matrices only.
     """
     x = x_KNM.unflatten(1, (heads, -1)).flatten(0, 1)
-    x = x / x.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
     gram = x @ x.mT
+    scale = gram.diagonal(dim1=1, dim2=2).sum(-1).clamp(min=1e-14)[:, None, None].rsqrt()  # 1 / ||X||
+    gram *= scale.square()
     product: Tensor | None = None
     for iteration, (a, b, c) in enumerate(COEFFICIENTS, 1):
         factor = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
@@ -80,7 +81,7 @@ def orthogonalise(x_KNM: Tensor, heads: int = 1) -> Tensor:
         if iteration < len(COEFFICIENTS):
             gram = factor @ gram @ factor
     assert product is not None
-    return (product @ x).view_as(x_KNM)
+    return ((product * scale) @ x).view_as(x_KNM)
 
 
 def _whole(tensor: Tensor) -> Tensor:
