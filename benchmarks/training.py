@@ -56,6 +56,7 @@ def main() -> None:
 
 def dense(width: int, rounds: int) -> dict[str, float]:
     """Compare one step on dense random tokens."""
+    torch.compiler.reset()  # otherwise graphs of all widths would count against one limit
     config = ModelConfig(vocab_size=VOCABULARY, width=width, layers=LAYERS, heads=width // HEAD_DIM)
     batch = random_tokens()
     trainer = make_trainer(config)
@@ -152,6 +153,7 @@ def llama_step(width: int, tokens_BT: Tensor, *, compiled: bool) -> Callable[[],
 
 def documents(rounds: int, batches: int) -> dict[str, float]:
     """Compare documents of `pocket` learned per second, `batches` a turn, and the share of the optimizer."""
+    torch.compiler.reset()
     recipe = load_recipe("pocket")
     directory = Path(tempfile.mkdtemp()) / "run"
     recipe = create_run(recipe, directory)
