@@ -46,7 +46,7 @@ def main() -> None:
     """Measure and print."""
     arguments = options(__doc__ or "").parse_args()
     keep_freed_memory()  # both sides run with it
-    rounds = 5 if arguments.quick else 11
+    rounds = 3 if arguments.quick else 11
     figures: dict[str, float] = {}
     for width in (256,) if arguments.quick else WIDTHS:
         figures |= dense(width, rounds)
@@ -68,7 +68,7 @@ def dense(width: int, rounds: int) -> dict[str, float]:
         "compiled": llama_step(width, tokens_BT, compiled=True),
         "gemm": lambda: [product() for _ in range(10)],
     }
-    in_turns(runs, 2)  # compiles, and warms the caches
+    in_turns(runs, 1)  # compiles
     seconds = in_turns(runs, rounds)
     llama = min(seconds["eager"], seconds["compiled"], key=statistics.median)
     flops = step_flops(config, StepShape(ROWS, LENGTH, 0, 0, len(batch.learn_at_L)))
@@ -159,7 +159,7 @@ def documents(rounds: int, batches: int) -> dict[str, float]:
     recipe = create_run(recipe, directory)
     perception = load_perception(directory)
     whole = Perception(perception.tokenizer, dataclasses.replace(perception.config, drop_empty_patches=False))
-    mixture = Mixture(recipe.data, build_task)
+    mixture = Mixture(recipe.data, build_task, perception=recipe.perception)
     packs = packed(mixture, perception, recipe.feed.rows, recipe.feed.length, batches)
     per_step = round(statistics.mean(batch.documents for batch in packs))
     trainer = make_trainer(recipe.model)

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from castalia.document import Content, Document, Image, Part, Speech
-from castalia.engine.engine import Engine, Reply, Sampling
+from castalia.engine.engine import Engine
+from castalia.engine.request import Budget, Reply, Sampling
 from castalia.model.decoder import Decoder
 from castalia.perception.image import load_image
 from castalia.perception.perceive import Perception
@@ -44,8 +45,8 @@ class Assistant:
         A picture is a file, its bytes, a uint8 array [height, width, 3] or an `Image`; a sound is a file, its bytes,
         float32 samples at 16 kHz or a `Speech`. Raises ImageError or SpeechError if one cannot be read.
         """
-        sampling = Sampling(max_tokens=max_tokens, temperature=temperature, seed=seed)
-        return self.reply(question, image=image, speech=speech, sampling=sampling).answer
+        sampling, budget = Sampling(temperature=temperature, seed=seed), Budget(max_tokens)
+        return self.reply(question, image=image, speech=speech, sampling=sampling, budget=budget).answer
 
     def reply(
         self,
@@ -54,6 +55,7 @@ class Assistant:
         image: Picture | list[Picture] | None = None,
         speech: Sound | list[Sound] | None = None,
         sampling: Sampling | None = None,
+        budget: Budget | None = None,
     ) -> Reply:
         """Like `ask`, but return thoughts, tokens and log-probabilities too."""
         contents: list[Content] = [_picture(item) for item in _list(image)]
@@ -62,7 +64,7 @@ class Assistant:
         if not contents:
             raise ValueError("ask something: a question, an image or speech")
         document = Document(tuple(Part(content, "user") for content in contents))
-        return Engine(self.model, self.perception).generate([document], sampling)[0]
+        return Engine(self.model, self.perception).generate([document], sampling, budget)[0]
 
 
 def _list(items: object) -> list:

@@ -144,12 +144,13 @@ def ask(
     """
     from castalia.assistant import Assistant
     from castalia.console import console
-    from castalia.engine.engine import Sampling
+    from castalia.engine.request import Budget, Sampling
 
     if not (question or image or speech):
         raise CastaliaError("ask something: a question, --image or --speech")
-    sampling = Sampling(max_tokens=max_tokens, temperature=temperature, seed=seed)
-    reply = Assistant.load(run).reply(question, image=list(image), speech=list(speech), sampling=sampling)
+    sampling = Sampling(temperature=temperature, seed=seed)
+    assistant, budget = Assistant.load(run), Budget(max_tokens)
+    reply = assistant.reply(question, image=list(image), speech=list(speech), sampling=sampling, budget=budget)
     if json:
         values = {"thoughts": reply.thoughts, "answer": reply.answer, "logprob": sum(reply.logprobs)}
         print(jsonlib.dumps(values | {"stopped": reply.stopped}))

@@ -18,14 +18,21 @@ Author = Literal["system", "user", "assistant", "tool"]
 
 @dataclass(frozen=True, eq=False)
 class Image:
-    """A picture: `pixels_HWC` is uint8 RGB of shape [height, width, 3]."""
+    """A picture: `pixels_HWC` is uint8 RGB of shape [height, width, 3].
+
+    `since` is the same picture as it was seen last, before something was drawn into it: then only what has changed is
+    looked at again.
+    """
 
     pixels_HWC: np.ndarray
+    since: "Image | None" = None
 
     def __post_init__(self) -> None:
         shape = self.pixels_HWC.shape
         if self.pixels_HWC.dtype != np.uint8 or len(shape) != 3 or shape[2] != 3 or 0 in shape:
             raise ValueError(f"an image is uint8 [height, width, 3] and not empty, got {self.pixels_HWC.dtype} {shape}")
+        if self.since is not None and self.since.pixels_HWC.shape != shape:
+            raise ValueError(f"a picture of {shape} cannot have been one of {self.since.pixels_HWC.shape} before")
 
     @property
     def height(self) -> int:

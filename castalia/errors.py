@@ -36,6 +36,14 @@ class CheckpointError(CastaliaError):
     """A checkpoint cannot be written or read."""
 
 
+class ActionError(CastaliaError):
+    """An action cannot be carried out as it was written; the model is told why."""
+
+
+class EngineError(CastaliaError):
+    """A request cannot be served: it is too long, or asks for what does not exist."""
+
+
 def nearest(name: str, options: Iterable[str]) -> str:
     """Return a hint such as ``did you mean 'mazes'? (there are: charts, mazes)`` for a misspelt `name`."""
     options = sorted(options)

@@ -1,157 +1,259 @@
-"""The engine: prompts in, replies out, one position at a time, in batches."""
+"""The engine: prompts in, replies out. The only thing that makes tokens."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Literal
+from concurrent.futures import FIRST_COMPLETED, wait
+from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
-from castalia.document import Document, Part
-from castalia.engine.cache import DenseCache
-from castalia.model.decoder import Decoder, ModelInput
-from castalia.perception.packing import collate
+from castalia.actions.action import Branches, Outcome
+from castalia.document import Call, Document
+from castalia.engine.context import PAGE, Context
+from castalia.engine.paged import lay_out
+from castalia.engine.pages import PagePool
+from castalia.engine.reading import Reader
+from castalia.engine.request import Actor, Budget, Reply, Request, Sampling, Stopped
+from castalia.engine.sampler import sample
+from castalia.engine.scheduler import Scheduler
+from castalia.errors import EngineError
+from castalia.model.decoder import Decoder
 from castalia.perception.perceive import Perception
-from castalia.perception.sequence import Sequence
-
-BATCH = 64
-"""Prompts decoded together."""
 
 
 @dataclass(frozen=True)
-class Sampling:
-    """How replies are drawn. `temperature` 0 takes the likeliest token; `seed` fixes the draw of each prompt."""
+class Event:
+    """Something happened to `request`: it wrote `token`, perceived `observation`, or is done and has a `reply`."""
 
-    max_tokens: int = 128
-    temperature: float = 0.0
-    seed: int = 0
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What the model wrote: token ids with their log-probabilities, why it stopped, and how it reads."""
-
-    tokens: list[int]
-    logprobs: list[float]
-    stopped: Literal["end", "length"]
-    thoughts: str
-    answer: str
-
-    def document(self) -> Document:
-        """Return thoughts and answer as a document."""
-        parts = [Part(self.thoughts, "assistant", thought=True)] if self.thoughts else []
-        return Document((*parts, Part(self.answer, "assistant")))
-
-
-@dataclass
-class _Row:
-    """One reply in the making: which prompt it answers and what was written so far."""
-
-    index: int
-    time: int
-    generator: torch.Generator
-    tokens: list[int] = field(default_factory=list)
-    logprobs: list[float] = field(default_factory=list)
+    request: Request
+    token: int | None = None
+    observation: Document | None = None
+    reply: Reply | None = None
 
 
 class Engine:
-    """Generates replies of one model. The weights are used as they are: train and generate in turn if you like."""
+    """Generates replies of one model, many at once. The weights are used as they are: train and generate in turn.
 
-    def __init__(self, model: Decoder, perception: Perception) -> None:
+    `memory` is how many bytes of keys and values are kept; `positions` how many positions one step computes at most.
+    """
+
+    def __init__(
+        self, model: Decoder, perception: Perception, *, memory: int = 256 << 20, positions: int = 1024
+    ) -> None:
         self.model, self.perception = model, perception
-        self.device = next(model.parameters()).device
+        parameter = next(model.parameters())
+        self.device, config = parameter.device, model.config
+        one = 2 * config.layers * config.key_value_heads * config.head_dim * parameter.element_size() * PAGE
+        self.pool = PagePool(config, max(1, memory // one), self.device, parameter.dtype)
+        self.scheduler = Scheduler(self.pool, positions)
+        self.reader = Reader(perception)
+        self.parked: list[Request] = []
+        self._weights: tuple[int, ...] = ()
+
+    def generate(
+        self,
+        prompts: list[Document],
+        sampling: Sampling | None = None,
+        budget: Budget | None = None,
+        actors: list[Actor | None] | None = None,
+    ) -> list[Reply]:
+        """Return a reply to each prompt, in order. `actors[i]` carries out what reply i writes as calls."""
+        return [
+            reply
+            for _, reply in sorted(
+                (event.request.index, event.reply)
+                for event in self.stream(prompts, sampling, budget, actors)
+                if event.reply is not None and not event.request.depth
+            )
+        ]
+
+    def stream(
+        self,
+        prompts: list[Document],
+        sampling: Sampling | None = None,
+        budget: Budget | None = None,
+        actors: list[Actor | None] | None = None,
+    ) -> Iterator[Event]:
+        """Yield what happens to every prompt's request, and to its agents', until all are done.
+
+        A caller that stops early cancels what is left.
+        """
+        requests = [
+            self.submit(prompt, sampling, budget, actor, index)
+            for index, (prompt, actor) in enumerate(zip(prompts, actors or [None] * len(prompts), strict=True))
+        ]
+        try:
+            while any(request.stopped is None for request in requests):
+                yield from self.step()
+        finally:
+            for request in requests:
+                self.cancel(request)
+
+    def submit(
+        self,
+        prompt: Document,
+        sampling: Sampling | None = None,
+        budget: Budget | None = None,
+        actor: Actor | None = None,
+        index: int = 0,
+    ) -> Request:
+        """Take in one prompt; `step` works on it. Raises EngineError if it cannot fit the cache."""
+        context = Context()
+        context.append(self.perception(prompt, reply=True))
+        request = Request(index, context, sampling or Sampling(), budget or Budget(), actor)
+        return self.admit(request)
+
+    def cancel(self, request: Request) -> None:
+        """Stop a request and its agents at once and free its memory; nothing happens if it is done."""
+        if request.stopped is None:
+            self._finish(request, "cancelled")
+
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing to do."""
+        return not (self.scheduler.running or self.scheduler.waiting or self.parked)
 
     @torch.inference_mode()
-    def generate(self, prompts: list[Document], sampling: Sampling | None = None) -> list[Reply]:
-        """Return a reply to each prompt, in order."""
-        sampling = sampling or Sampling()
-        sequences = [self.perception(prompt, reply=True) for prompt in prompts]
-        order = sorted(range(len(prompts)), key=lambda i: len(sequences[i]))
-        replies: dict[int, Reply] = {}
+    def step(self) -> list[Event]:
+        """Compute one batch of positions; return what happened."""
+        self._notice_new_weights()
+        events = self._resume() + self._out_of_time()
+        chunks = self.scheduler.schedule()
+        if not chunks:
+            return events + self._stuck(events)
+        inputs, cache, last_R = lay_out(chunks, self.model.config, self.pool, self.device)
+        ready = []
+        for row, (request, count) in enumerate(chunks):
+            before, request.computed = request.computed // PAGE, request.computed + count
+            if request.computed == len(request.context):
+                ready.append(row)
+            for page in range(before, request.computed // PAGE):
+                if request.context.last[(page + 1) * PAGE - 1] < request.computed:
+                    self.pool.know(request.pages[page], request.context, page)
         was_training = self.model.training
         self.model.eval()
-        for start in range(0, len(order), BATCH):
-            indices = order[start : start + BATCH]
-            for row, stopped in self._decode([sequences[i] for i in indices], indices, sampling):
-                replies[row.index] = self.read(row.tokens, row.logprobs, stopped)
+        logits_RV = self.model(inputs, last_R[ready], cache)
         self.model.train(was_training)
-        return [replies[i] for i in range(len(prompts))]
+        if ready:
+            requests = [chunks[row][0] for row in ready]
+            drawn = sample(logits_RV, requests, self.perception.tokenizer.vocab_size)
+            for request, token, logprob in zip(requests, *drawn, strict=True):
+                events += self._write(request, token, logprob)
+        return events
 
-    def _decode(
-        self, sequences: list[Sequence], indices: list[int], sampling: Sampling
-    ) -> Iterator[tuple[_Row, Literal["end", "length"]]]:
-        longest = max(map(len, sequences))
-        cache = DenseCache(self.model.config, len(sequences), longest + sampling.max_tokens, self.device, torch.float32)
-        rows = [
-            _Row(i, int(s.places_T3[-1, 0]) + 1, torch.Generator().manual_seed(sampling.seed * 1_000_003 + i))
-            for i, s in zip(indices, sequences, strict=True)
-        ]
-        logits_BV = self._prefill(sequences, longest, cache)
-        end = self.perception.special["end"]
-        while rows:
-            going = []
-            for b, (token, logprob) in enumerate(self._sample(logits_BV, rows, sampling)):
-                row = rows[b]
-                row.tokens.append(token)
-                row.logprobs.append(logprob)
-                if token == end or len(row.tokens) >= sampling.max_tokens:
-                    yield row, "end" if token == end else "length"
-                else:
-                    going.append(b)
-            if not going:
-                return
-            if len(going) < len(rows):
-                rows = [rows[b] for b in going]
-                cache.keep(torch.tensor(going, device=self.device))
-            logits_BV = self._extend(rows, cache)
+    def admit(self, request: Request) -> Request:
+        """Take in a request whose context is there already. Raises EngineError if it cannot fit the cache."""
+        pages = -(-(len(request.context) + 1) // PAGE)
+        if pages > len(self.pool.users):
+            room = len(self.pool.users) * PAGE
+            raise EngineError(f"a prompt of {len(request.context)} positions does not fit the cache of {room}")
+        self.scheduler.waiting.append(request)
+        return request
 
-    def _prefill(self, sequences: list[Sequence], longest: int, cache: DenseCache) -> Tensor:
-        batch = ModelInput.of(collate([[s] for s in sequences], longest, self.perception.special["pad"]), self.device)
-        lengths_B = torch.tensor([len(s) for s in sequences], device=self.device)
-        cache.reach = longest
-        last_B = torch.arange(len(sequences), device=self.device) * longest + lengths_B - 1
-        logits_BV = self.model(batch, last_B, cache)
-        cache.lengths_B = lengths_B
-        return logits_BV
+    def _write(self, request: Request, token: int, logprob: float) -> list[Event]:
+        """Append a token that was drawn, or the mark that ends the thoughts if their budget is spent."""
+        special, budget = self.perception.special, request.budget
+        spent = budget.thinking is not None and request.thought >= budget.thinking
+        forced = request.in_thought and spent and token != special["/think"]
+        if forced:
+            token, logprob = special["/think"], 0.0
+        state = request.state
+        request.context.write(token, logprob, learned=not forced)
+        request.run.append(token)
+        request.logprobs.append(logprob)
+        request.written += 1
+        request.thought += request.in_thought
+        events = [Event(request, token=token)]
+        call = self.reader.advance(request, token)
+        if request.grammar and request.grammar.accept(token, state):
+            return events + self._finish(request, "end")
+        if token == special["end"]:
+            return events + self._finish(request, "end")
+        if request.sampling.stop and self.reader.meets_stop(request):
+            return events + self._finish(request, "stop")
+        if request.written >= budget.tokens:
+            return events + self._finish(request, "length")
+        if call is not None and request.actor is not None:
+            events += self._act(request, call)
+        return events
 
-    def _extend(self, rows: list[_Row], cache: DenseCache) -> Tensor:
-        tokens_B1 = torch.tensor([[row.tokens[-1]] for row in rows], device=self.device)
-        places_B13 = torch.tensor([[[row.time + len(row.tokens) - 1, 0, 0]] for row in rows], device=self.device)
-        none = torch.zeros(0, dtype=torch.long, device=self.device)
-        cache.reach = int(cache.lengths_B.max()) + 1
-        config = self.model.config
-        batch = ModelInput(
-            tokens_BT=tokens_B1,
-            places_BT3=places_B13,
-            documents_BT=torch.zeros_like(tokens_B1),
-            images_BT=torch.full_like(tokens_B1, -1),
-            patches_NP=torch.zeros(0, config.patch_values, device=self.device),
-            patch_at_N=none,
-            frames_MF=torch.zeros(0, config.frame_values, device=self.device),
-            frame_at_M=none,
-            masks=cache.masks(),
-        )
-        logits_BV = self.model(batch, None, cache)
-        cache.lengths_B += 1
-        return logits_BV
+    def _act(self, request: Request, call: Call) -> list[Event]:
+        assert request.actor is not None
+        request.acted += 1
+        if request.acted > request.budget.actions:
+            return self._finish(request, "length")
+        outcome: Outcome = request.actor.act(call)
+        if isinstance(outcome, Document):
+            return self._observe(request, outcome)
+        self.scheduler.park(request)
+        self.parked.append(request)
+        if isinstance(outcome, Branches):
+            request.branches = outcome
+            for index, brief in enumerate(outcome.briefs):
+                context = request.context.fork()
+                context.append(self.perception.observation(brief))
+                actor, depth, thinks = request.actor.fork(), request.depth + 1, request.calls_in_thought
+                budget = Budget(outcome.tokens, seconds=outcome.seconds)
+                agent = Request(index, context, request.sampling, budget, actor, depth, began_thinking=thinks)
+                request.agents.append(self.admit(agent))
+        else:
+            request.waiting_for = outcome
+        return []
 
-    def _sample(self, logits_BV: Tensor, rows: list[_Row], sampling: Sampling) -> list[tuple[int, float]]:
-        logprobs_BV = logits_BV.log_softmax(-1)
-        if sampling.temperature == 0:
-            best = logprobs_BV.max(-1)
-            return list(zip(best.indices.tolist(), best.values.tolist(), strict=True))
-        probabilities_BV = (logits_BV / sampling.temperature).softmax(-1).cpu()
-        drawn = []
-        for b, row in enumerate(rows):
-            token = int(torch.multinomial(probabilities_BV[b], 1, generator=row.generator))
-            drawn.append((token, float(logprobs_BV[b, token])))
-        return drawn
+    def _observe(self, request: Request, observation: Document) -> list[Event]:
+        request.context.append(self.perception.observation(observation))
+        request.parts.append(observation)
+        return [Event(request, observation=observation)]
 
-    def read(self, tokens: list[int], logprobs: list[float], stopped: Literal["end", "length"]) -> Reply:
-        """Split what was written into thoughts and answer."""
-        special, decode = self.perception.special, self.perception.tokenizer.decode
-        thoughts, answer = [], tokens
-        if tokens and tokens[0] == special["think"]:
-            close = tokens.index(special["/think"]) if special["/think"] in tokens else len(tokens)
-            thoughts, answer = tokens[1:close], tokens[close + 1 :]
-        return Reply(tokens, logprobs, stopped, decode(thoughts).strip(), decode(answer).strip())
+    def _resume(self) -> list[Event]:
+        """Let those go on whose action has come back or whose agents are all done."""
+        events: list[Event] = []
+        for request in self.parked.copy():
+            observation = None
+            if request.branches is not None and all(agent.stopped for agent in request.agents):
+                observation = request.branches.join([self.reader.document(agent) for agent in request.agents])
+                request.branches, request.agents = None, []
+            elif request.waiting_for is not None and request.waiting_for.done():
+                observation, request.waiting_for = request.waiting_for.result(), None
+            if observation is not None:
+                self.parked.remove(request)
+                events += self._observe(request, observation)
+                self.admit(request)
+        return events
+
+    def _out_of_time(self) -> list[Event]:
+        events: list[Event] = []
+        for request in [*self.scheduler.running, *self.scheduler.waiting, *self.parked]:
+            if request.budget.seconds is not None and request.seconds >= request.budget.seconds:
+                events += self._finish(request, "time")
+        return events
+
+    def _stuck(self, events: list[Event]) -> list[Event]:
+        """Nothing can be computed: wait for actions, or end a request that the cache is too small for."""
+        if events:
+            return []
+        if alive := [*self.scheduler.running, *self.scheduler.waiting]:
+            return self._finish(alive[0], "length")
+        futures = [request.waiting_for for request in self.parked if request.waiting_for is not None]
+        wait(futures, timeout=0.05, return_when=FIRST_COMPLETED)
+        return []
+
+    def _finish(self, request: Request, stopped: Stopped) -> list[Event]:
+        if request.stopped is not None:
+            return []
+        request.stopped = stopped
+        for agent in request.agents:
+            self.cancel(agent)
+        if request in self.parked:
+            self.parked.remove(request)
+            if request.waiting_for is not None:
+                request.waiting_for.cancel()
+        else:
+            self.scheduler.remove(request)
+        return [Event(request, reply=self.reader.reply(request))]
+
+    def _notice_new_weights(self) -> None:
+        """Forget keys and values of other weights than now: every change in place raises a tensor's version."""
+        weights = tuple(parameter._version for parameter in self.model.parameters())
+        if weights != self._weights:
+            self.pool.clear()
+            self._weights = weights

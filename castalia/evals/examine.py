@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from castalia.engine.engine import Engine, Reply, Sampling
+from castalia.engine.engine import Engine
+from castalia.engine.request import Budget, Reply, Sampling
 from castalia.tasks.task import Example, Split, Task
 
 
@@ -87,7 +88,7 @@ def examine(
             examples = [task.sample(seed + i, difficulty, split) for i in range(n)]
             indices = [i % len(example.questions) for i, example in enumerate(examples)]
             prompts = [example.prompt(index) for example, index in zip(examples, indices, strict=True)]
-            replies = engine.generate(prompts, sampling or Sampling(max_tokens=96))
+            replies = engine.generate(prompts, sampling, Budget(96))
             for example, index, reply in zip(examples, indices, replies, strict=True):
                 question = example.questions[index]
                 value = task.score(example, reply.answer, index).value

@@ -12,8 +12,8 @@ from castalia.model.config import ModelConfig
 class Cache(Protocol):
     """What the engine hands to the model to remember keys and values of earlier positions."""
 
-    def extend(self, layer: int, k_BHTd: Tensor, v_BHTd: Tensor) -> tuple[Tensor, Tensor]:
-        """Store new keys and values of `layer`; return all of them, old and new, [B, H, S, d]."""
+    def attend(self, layer: int, q_BTHd: Tensor, k_BTGd: Tensor, v_BTGd: Tensor) -> Tensor:
+        """Store new keys and values of `layer`; return attention [B, T, H, d] over old and new ones."""
         ...
 
 
@@ -65,9 +65,9 @@ def additive(allowed: Tensor, dtype: torch.dtype) -> Tensor:
     return torch.zeros(allowed.shape, dtype=dtype, device=allowed.device).masked_fill_(~allowed, float("-inf"))
 
 
-def attend(q_BTHd: Tensor, k_BHSd: Tensor, v_BHSd: Tensor, mask: Tensor | None) -> Tensor:
+def attend(q_BTHd: Tensor, k_BTGd: Tensor, v_BTGd: Tensor, mask: Tensor | None) -> Tensor:
     """Return softmax(q k / sqrt(d)) v as [B, T, H, d]; `mask` None means plainly causal."""
-    q_BHTd = q_BTHd.transpose(1, 2)
+    q_BHTd, k_BHSd, v_BHSd = (x.transpose(1, 2) for x in (q_BTHd, k_BTGd, v_BTGd))
     groups = q_BHTd.shape[1] // k_BHSd.shape[1]
     if groups > 1:
         k_BHSd, v_BHSd = k_BHSd.repeat_interleave(groups, 1), v_BHSd.repeat_interleave(groups, 1)

@@ -114,10 +114,7 @@ class Block(nn.Module):
         q, k = rotate(q, *rotary), rotate(k, *rotary)
         if self.value_mix is not None and values_BTK is not None:
             v = v + self.value_mix * values_BTK.view_as(v)
-        k, v = k.transpose(1, 2), v.transpose(1, 2)
-        if cache is not None:
-            k, v = cache.extend(self.layer, k, v)
-        y = attend(q, k, v, mask)
+        y = attend(q, k, v, mask) if cache is None else cache.attend(self.layer, q, k, v)
         if self.gate is not None:
             y = y * self.gate(h_BTD).sigmoid()[..., None]
         return y.flatten(-2)

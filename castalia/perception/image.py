@@ -91,10 +91,17 @@ def load_image(source: str | Path | bytes, *, name: str | None = None, max_pixel
 
 
 def fit(image: Image, max_side: int) -> Image:
-    """Shrink `image` (Lanczos, aspect kept) until neither side exceeds `max_side` pixels; a smaller one stays as is."""
+    """Shrink `image` (aspect kept) until neither side exceeds `max_side` pixels; a smaller one stays as is.
+
+    If both sides shrink by the same whole number n, each pixel is the mean of n × n, so that nothing else can be told
+    of these afterwards; else it is Lanczos.
+    """
     longest = max(image.height, image.width)
     if longest <= max_side:
         return image
+    ratio = longest // max_side
+    if longest == ratio * max_side and image.height % ratio == image.width % ratio == 0:
+        return Image(np.array(pillow.fromarray(image.pixels_HWC).reduce(ratio)))
     size = (max(1, round(image.width * max_side / longest)), max(1, round(image.height * max_side / longest)))
     # A gap of 3 averages whole blocks first: several times faster on photographs, not visibly different.
     small = pillow.fromarray(image.pixels_HWC).resize(size, pillow.Resampling.LANCZOS, reducing_gap=3.0)
@@ -134,6 +141,18 @@ def unpatchify(patches: Patches, patch_size: int) -> Image:
     grid_RCHWC[patches.places_N2[:, 0], patches.places_N2[:, 1]] = patches.patches_NP.reshape(-1, side, side, 3)
     pixels_HWC = grid_RCHWC.transpose(0, 2, 1, 3, 4).reshape(patches.rows * side, patches.columns * side, 3)
     return Image(np.ascontiguousarray(pixels_HWC[: patches.height, : patches.width]))
+
+
+def changed(before: Patches, after: Patches) -> tuple[np.ndarray, np.ndarray]:
+    """Return pixels [N, P] and places [N, 2] of the patches that differ between two states of one picture."""
+    grids_RCP = []
+    for patches in (before, after):
+        grid_RCP = np.empty((patches.rows, patches.columns, after.patches_NP.shape[1]), np.uint8)
+        grid_RCP.reshape(-1, 3)[:] = patches.background_3
+        grid_RCP[patches.places_N2[:, 0], patches.places_N2[:, 1]] = patches.patches_NP
+        grids_RCP.append(grid_RCP)
+    places_N2 = np.argwhere((grids_RCP[0] != grids_RCP[1]).any(-1)).astype(np.int32)
+    return grids_RCP[1][places_N2[:, 0], places_N2[:, 1]], places_N2
 
 
 def _cut_whole(pixels_HWC: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,11 +1,11 @@
 """Document -> Sequence: every part becomes positions of one kind of sequence."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from castalia.document import Call, Document, Image, Part, Speech
-from castalia.perception.image import fit, patchify
+from castalia.perception.image import changed, fit, patchify
 from castalia.perception.sequence import ImageSpan, Kind, Sequence
 from castalia.perception.speech import FEATURES, frames
 from castalia.perception.text import SPECIAL, Tokenizer
@@ -48,7 +48,8 @@ class Perception:
         """Return the document's sequence; with `reply` it ends with the mark after which the assistant speaks.
 
         Every turn opens with its author's mark. An assistant's turn closes with ``<|end|>``; its thoughts stand
-        between ``<|think|>`` and ``<|/think|>``, its calls between ``<|call|>`` and ``<|/call|>``.
+        between ``<|think|>`` and ``<|/think|>``, its calls between ``<|call|>`` and ``<|/call|>``. What a tool
+        returns to a call among the thoughts stands among them too.
         """
         builder = _Builder(self)
         builder.token("document")
@@ -57,11 +58,23 @@ class Perception:
             before = document.parts[index - 1] if index else None
             if before is None or before.author != part.author or _is_answer(before):
                 builder.token(part.author)
-            builder.part(part, before, following)
+            builder.part(part)
             if part.author == "assistant" and (_is_answer(part) or following is None or following.author == "user"):
-                builder.token("end", float(part.learned))
+                builder.end(float(part.learned))
         if reply:
             builder.token("assistant")
+        return builder.build()
+
+    def observation(self, document: Document) -> Sequence:
+        """Return the positions that follow a call: the tool's mark, what it returned, and the assistant's mark.
+
+        Times count from 0; nothing is learned. As a part of a whole document the same positions come out.
+        """
+        builder = _Builder(self)
+        builder.token("tool")
+        for part in document.unlearned():
+            builder.part(replace(part, author="tool", thought=False))
+        builder.token("assistant")
         return builder.build()
 
 
@@ -83,6 +96,7 @@ class _Builder:
         self.grids: list[np.ndarray] = []  # row and column of each patch, image by image
         self.frames: list[np.ndarray] = []
         self.spans: list[ImageSpan] = []
+        self.thinking: float | None = None  # the weight of the thought that is open
 
     def token(self, name: str, weight: float = 0.0) -> None:
         """Append one special token."""
@@ -94,12 +108,15 @@ class _Builder:
             self.learned.append((len(self.tokens), len(self.tokens) + len(ids), weight))
         self.tokens += ids
 
-    def part(self, part: Part, before: Part | None, following: Part | None) -> None:
-        """Append one part with the marks around it."""
+    def part(self, part: Part) -> None:
+        """Append one part with the marks before it."""
         weight, content = float(part.learned), part.content
-        thinking = part.thought and part.author == "assistant"
-        if thinking and not (before and before.thought and before.author == "assistant"):
-            self.token("think", weight)
+        if part.author == "assistant":
+            if not part.thought:
+                self.close_thoughts()
+            elif self.thinking is None:
+                self.token("think", weight)
+            self.thinking = weight if part.thought else None
         if isinstance(content, str):
             self.text(self.perception.tokenizer.encode(content), weight)
         elif isinstance(content, Image):
@@ -110,23 +127,36 @@ class _Builder:
             self.token("call", weight)
             self.text(self.perception.tokenizer.encode(f"{content.name} {content.arguments}"), weight)
             self.token("/call", weight)
-        if thinking and not (following and following.thought and following.author == "assistant"):
-            self.token("/think", weight)
+
+    def close_thoughts(self) -> None:
+        """Append the mark that ends the thoughts, if they are open."""
+        if self.thinking is not None:
+            self.token("/think", self.thinking)
+        self.thinking = None
+
+    def end(self, weight: float) -> None:
+        """End the assistant's turn."""
+        self.close_thoughts()
+        self.token("end", weight)
 
     def image(self, image: Image) -> None:
         """Append ``<|image|>``, one patch of bare background at the corner past the grid, then the patches.
 
         The background patch says how large the grid is (by its place) and what the dropped patches look like, so
         nothing is lost by dropping them. All patches share one moment. Pixels are taken relative to the background, so
-        that what is drawn looks alike to the model on whatever paper, and paper itself is nothing.
+        that what is drawn looks alike to the model on whatever paper, and paper itself is nothing. Of a picture that
+        was seen before only the patches that have changed are appended, empty ones among them.
         """
         patches = patchify(fit(image, self.config.max_side), self.config.patch_size)
+        before = image.since and patchify(fit(image.since, self.config.max_side), self.config.patch_size)
         self.token("image")
         start = len(self.tokens)
         background_1P = np.empty((1, self.config.patch_values), np.uint8)
-        background_1P.reshape(-1, 3)[:] = patches.background_3
+        background_1P.reshape(-1, 3)[:] = before.background_3 if before else patches.background_3
         kept_NP, places_N2 = patches.patches_NP, patches.places_N2
-        if not self.config.drop_empty_patches:
+        if before:
+            kept_NP, places_N2 = changed(before, patches)
+        elif not self.config.drop_empty_patches:
             kept_NP, places_N2 = _all_patches(patches.rows, patches.columns, background_1P, kept_NP, places_N2)
         relative_NP = kept_NP.astype(np.int16)
         relative_NP -= background_1P

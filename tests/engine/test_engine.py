@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from castalia.document import Document, Part
-from castalia.engine import engine as engine_module
-from castalia.engine.engine import Engine, Reply, Sampling
+from castalia.engine.engine import Engine
+from castalia.engine.request import Budget, Reply, Sampling
 from castalia.model.config import ModelConfig
 from castalia.model.decoder import Decoder, ModelInput
 from castalia.perception.packing import collate, pack
@@ -19,7 +19,7 @@ from castalia.perception.sequence import Sequence
 Prompts = Callable[..., list[Document]]
 Continued = Callable[[Sequence, list[int]], Sequence]
 
-DRAWN = Sampling(max_tokens=12, temperature=1.0, seed=3)
+DRAWN, TWELVE = Sampling(temperature=1.0, seed=3), Budget(12)
 
 
 @torch.no_grad()
@@ -42,7 +42,7 @@ def stripped(replies: list[Reply]) -> list[tuple[list[int], str]]:
 
 @pytest.fixture(scope="module")
 def written(engine: Engine, prompts: Prompts) -> list[Reply]:
-    return engine.generate(prompts(300), DRAWN)
+    return engine.generate(prompts(300), DRAWN, TWELVE)
 
 
 def test_logprobs_of_300_replies_equal_the_trainers(
@@ -76,7 +76,7 @@ def test_logprobs_equal_the_trainers_in_models_of_other_parts(
     settings: dict,
 ) -> None:
     engine = make_engine(replace(config, **settings))
-    replies = engine.generate(prompts(24, seed=1), DRAWN)
+    replies = engine.generate(prompts(24, seed=1), DRAWN, TWELVE)
     asked = [engine.perception(prompt, reply=True) for prompt in prompts(24, seed=1)]
     whole = [continued(prompt, reply.tokens) for prompt, reply in zip(asked, replies, strict=True)]
     trained = trained_logprobs(engine.model, whole)
@@ -90,14 +90,14 @@ def test_replies_stop_at_the_end_or_at_the_longest_length(engine: Engine, writte
     for reply in written:
         assert end not in reply.tokens[:-1]
         assert (reply.tokens[-1] == end) == (reply.stopped == "end")
-        assert len(reply.tokens) == DRAWN.max_tokens or reply.stopped == "end"
-        assert len(reply.tokens) == len(reply.logprobs) <= DRAWN.max_tokens
+        assert len(reply.tokens) == TWELVE.tokens or reply.stopped == "end"
+        assert len(reply.tokens) == len(reply.logprobs) <= TWELVE.tokens
 
 
 def test_a_longer_limit_goes_on_where_a_shorter_one_stopped(
     engine: Engine, prompts: Prompts, written: list[Reply]
 ) -> None:
-    shorter = engine.generate(prompts(300), replace(DRAWN, max_tokens=5))
+    shorter = engine.generate(prompts(300), DRAWN, Budget(5))
     for short, long in zip(shorter, written, strict=True):
         assert short.tokens == long.tokens[:5]
 
@@ -107,7 +107,7 @@ def test_the_greedy_reply_is_the_likeliest_token_of_a_full_pass_each_time(
     engine: Engine, prompts: Prompts, continued: Continued
 ) -> None:
     asked = prompts(12, seed=2)
-    replies = engine.generate(asked, Sampling(max_tokens=10))
+    replies = engine.generate(asked, budget=Budget(10))
     for prompt, reply in zip(asked, replies, strict=True):
         sequence = engine.perception(prompt, reply=True)
         for step, token in enumerate(reply.tokens):
@@ -120,8 +120,8 @@ def test_the_greedy_reply_is_the_likeliest_token_of_a_full_pass_each_time(
 def test_one_seed_draws_the_same_and_another_seed_differently(
     engine: Engine, prompts: Prompts, written: list[Reply]
 ) -> None:
-    again = engine.generate(prompts(300), DRAWN)
-    other = engine.generate(prompts(300), replace(DRAWN, seed=4))
+    again = engine.generate(prompts(300), DRAWN, TWELVE)
+    other = engine.generate(prompts(300), replace(DRAWN, seed=4), TWELVE)
     assert stripped(again) == stripped(written)
     assert sum(a != b for a, b in zip(stripped(other), stripped(written), strict=True)) > 250
 
@@ -131,8 +131,8 @@ def test_a_prompt_is_answered_alike_whatever_else_is_in_the_batch(
 ) -> None:
     asked, others = prompts(300), prompts(300, seed=5)
     for index in (0, 7, 150):
-        alone = engine.generate([*others[:index], asked[index]], DRAWN)[index]
-        amid = engine.generate([*others[:index], asked[index], *others[index:200]], DRAWN)[index]
+        alone = engine.generate([*others[:index], asked[index]], DRAWN, TWELVE)[index]
+        amid = engine.generate([*others[:index], asked[index], *others[index:200]], DRAWN, TWELVE)[index]
         assert alone.tokens == amid.tokens == written[index].tokens
         np.testing.assert_allclose(alone.logprobs, amid.logprobs, rtol=0, atol=1e-4)
 
@@ -140,62 +140,35 @@ def test_a_prompt_is_answered_alike_whatever_else_is_in_the_batch(
 def test_drawing_prefers_what_is_likelier_the_more_the_colder_it_is(engine: Engine, prompts: Prompts) -> None:
     means = []
     for temperature in (0.0, 0.3, 1.0, 3.0):
-        replies = engine.generate(prompts(60), Sampling(max_tokens=8, temperature=temperature))
+        replies = engine.generate(prompts(60), Sampling(temperature), Budget(8))
         means.append(np.mean([logprob for reply in replies for logprob in reply.logprobs]))
     assert means == sorted(means, reverse=True)
 
 
 def test_equal_prompts_are_drawn_differently_from_one_another(engine: Engine, prompts: Prompts) -> None:
-    replies = engine.generate(prompts(1) * 16, DRAWN)
+    replies = engine.generate(prompts(1) * 16, DRAWN, TWELVE)
     assert len({tuple(reply.tokens) for reply in replies}) > 8
 
 
 def test_replies_come_in_the_order_of_their_prompts(engine: Engine, prompts: Prompts) -> None:
     asked = prompts(100, seed=6)
-    replies = engine.generate(asked, Sampling(max_tokens=6))
+    replies = engine.generate(asked, budget=Budget(6))
     order = random.Random(0).sample(range(100), 100)
-    shuffled = engine.generate([asked[i] for i in order], Sampling(max_tokens=6))
+    shuffled = engine.generate([asked[i] for i in order], budget=Budget(6))
     assert stripped(shuffled) == stripped([replies[i] for i in order])
     assert len({tuple(reply.tokens) for reply in replies}) > 10
 
 
-def test_the_size_of_a_batch_changes_nothing(
-    engine: Engine, prompts: Prompts, written: list[Reply], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("positions", [1, 7, 64])
+def test_how_many_positions_a_step_computes_changes_nothing(
+    engine: Engine, prompts: Prompts, written: list[Reply], positions: int
 ) -> None:
-    monkeypatch.setattr(engine_module, "BATCH", 7)
-    assert stripped(engine.generate(prompts(300)[:60], DRAWN)) == stripped(written[:60])
+    chunked = Engine(engine.model, engine.perception, positions=positions)
+    assert stripped(chunked.generate(prompts(300)[:60], DRAWN, TWELVE)) == stripped(written[:60])
 
 
 def test_no_prompts_give_no_replies(engine: Engine) -> None:
     assert engine.generate([]) == []
-
-
-def test_thoughts_and_answer_are_told_apart(engine: Engine) -> None:
-    special, encode = engine.perception.special, engine.perception.tokenizer.encode
-    thought = [special["think"], *encode("one"), special["/think"], *encode(" two "), special["end"]]
-    reply = engine.read(thought, [0.0] * len(thought), "end")
-    assert (reply.thoughts, reply.answer) == ("one", "two")
-    assert [(p.content, p.author, p.thought) for p in reply.document()] == [
-        ("one", "assistant", True),
-        ("two", "assistant", False),
-    ]
-    plain = engine.read([*encode("two"), special["end"]], [0.0] * 4, "end")
-    assert (plain.thoughts, plain.answer) == ("", "two")
-    assert [p.thought for p in plain.document()] == [False]
-    endless = engine.read([special["think"], *encode("one")], [0.0] * 4, "length")
-    assert (endless.thoughts, endless.answer) == ("one", "")
-
-
-def test_a_reply_reads_as_the_document_it_is_learned_from(engine: Engine) -> None:
-    parts = (
-        Part("What?"),
-        Part("one and", "assistant", learned=True, thought=True),
-        Part("two", "assistant", learned=True),
-    )
-    taught = engine.perception(Document(parts))
-    tokens = taught.tokens_T[taught.weights_T > 0].tolist()
-    reply = engine.read(tokens, [0.0] * len(tokens), "end")
-    assert (reply.thoughts, reply.answer) == ("one and", "two")
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -203,7 +176,7 @@ def test_the_model_is_left_in_the_mode_it_was_in_and_without_gradients(
     engine: Engine, prompts: Prompts, training: bool
 ) -> None:
     engine.model.train(training)
-    engine.generate(prompts(2), Sampling(max_tokens=2))
+    engine.generate(prompts(2), budget=Budget(2))
     assert engine.model.training == training
     engine.model.eval()
     assert all(parameter.grad is None for parameter in engine.model.parameters())

@@ -1,0 +1,104 @@
+"""Attention over pages: in C on processors that have a compiler, in PyTorch everywhere else."""
+
+import ctypes
+import functools
+import hashlib
+import platform
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from castalia.data.cache import cache_directory, publish
+from castalia.engine.context import PAGE
+from castalia.errors import DataError
+
+SOURCE = Path(__file__).with_name("attention.c")
+# No -fopenmp when linking: the threads are those of the OpenMP that PyTorch has loaded already.
+COMPILE = ("-O3", "-march=native", "-ffast-math", "-fno-finite-math-only", "-fopenmp", "-fPIC", "-c")
+
+
+@dataclass(frozen=True)
+class Reach:
+    """What N new positions may see: ``rows_N`` says of which request each is, ``tables_RP`` gives its pages.
+
+    ``lo_N`` (in window layers), ``hi_N`` are the first and the last position seen; in global layers the first is 0.
+    ``slots_N`` is where each position is stored: page · PAGE + place in the page.
+    """
+
+    slots_N: Tensor
+    rows_N: Tensor
+    lo_N: Tensor
+    hi_N: Tensor
+    tables_RP: Tensor
+
+
+def paged_attention(q_NHd: Tensor, k_NGd: Tensor, v_NGd: Tensor, pages: Tensor, reach: Reach, lo_N: Tensor) -> Tensor:
+    """Store keys and values in `pages` [2, pages, G, PAGE, d] and return the attention output [N, H, d]."""
+    compiled = _compiled() if pages.device.type == "cpu" and pages.dtype == torch.float32 else None
+    if compiled is None:
+        return attend_in_pytorch(q_NHd, k_NGd, v_NGd, pages, reach, lo_N)
+    q, k, v = (x.contiguous() for x in (q_NHd, k_NGd, v_NGd))
+    out = torch.empty_like(q)
+    tensors = (q, k, v, out, pages[0], pages[1], reach.slots_N, reach.rows_N, lo_N, reach.hi_N, reach.tables_RP)
+    compiled(*(t.data_ptr() for t in tensors), reach.tables_RP.shape[1], *q.shape[:2], k.shape[1], q.shape[2])
+    return out
+
+
+def attend_in_pytorch(
+    q_NHd: Tensor, k_NGd: Tensor, v_NGd: Tensor, pages: Tensor, reach: Reach, lo_N: Tensor
+) -> Tensor:
+    """Do the same with PyTorch: on other devices, without a compiler, and to test the kernel against."""
+    at, slot = reach.slots_N // PAGE, reach.slots_N % PAGE
+    pages[0][at, :, slot], pages[1][at, :, slot] = k_NGd, v_NGd
+    tables_RP, rows_N = reach.tables_RP.long(), reach.rows_N.long()
+    # [R, P, G, PAGE, d] -> [N, G, P · PAGE, d]
+    k_NGSd, v_NGSd = (x[tables_RP].transpose(1, 2).flatten(2, 3)[rows_N] for x in pages)
+    groups = q_NHd.shape[1] // k_NGd.shape[1]
+    k_NHSd, v_NHSd = (x.repeat_interleave(groups, 1) for x in (k_NGSd, v_NGSd))
+    position_S = torch.arange(k_NHSd.shape[2], device=q_NHd.device)
+    seen_NS = (position_S >= lo_N[:, None]) & (position_S <= reach.hi_N[:, None])
+    unseen = ~seen_NS[:, None, :, None]  # pages may hold anything where nothing was stored
+    k_NHSd, v_NHSd = k_NHSd.masked_fill(unseen, 0), v_NHSd.masked_fill(unseen, 0)
+    mask = seen_NS[:, None, None]
+    return F.scaled_dot_product_attention(q_NHd[:, :, None], k_NHSd, v_NHSd, attn_mask=mask)[:, :, 0]
+
+
+@functools.cache
+def _compiled() -> Callable[..., None] | None:
+    """Return the kernel in C, compiled once a machine; None where that cannot be done."""
+    compiler = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
+    if compiler is None:
+        return None
+    identity = SOURCE.read_bytes() + " ".join((compiler, *COMPILE, _processor())).encode()
+    directory = cache_directory() / "kernels" / hashlib.sha256(identity).hexdigest()[:16]
+
+    def build(into: Path) -> dict[str, str]:
+        for command in (
+            (compiler, *COMPILE, str(SOURCE), "-o", str(into / "attention.o")),
+            (compiler, "-shared", str(into / "attention.o"), "-o", str(into / "attention.so"), "-lm"),
+        ):
+            subprocess.run(command, check=True, capture_output=True)
+        return {"compiler": compiler}
+
+    try:
+        publish(directory, build)
+        kernel = ctypes.CDLL(str(directory / "attention.so")).paged_attention
+    except (DataError, OSError, subprocess.CalledProcessError):
+        return None
+    kernel.argtypes = [ctypes.c_void_p] * 11 + [ctypes.c_int64] * 5
+    kernel.restype = None
+    return kernel
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line for line in lines if line.startswith(("flags", "Features")))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()

@@ -1,0 +1,89 @@
+"""One step of the model over positions of many requests, laid side by side in one row."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from castalia.engine.context import PAGE
+from castalia.engine.kernel import Reach, paged_attention
+from castalia.engine.pages import PagePool
+from castalia.engine.request import Request
+from castalia.model.config import ModelConfig
+from castalia.model.decoder import PATCH_SCALE, ModelInput
+
+
+@dataclass
+class PagedCache:
+    """What the model asks for attention; the rows of one batch reach into their requests' pages."""
+
+    config: ModelConfig
+    pool: PagePool
+    reach: Reach
+    start_N: Tensor
+
+    def attend(self, layer: int, q_BTHd: Tensor, k_BTGd: Tensor, v_BTGd: Tensor) -> Tensor:
+        """Store the new keys and values of `layer` and return attention over all that each position sees."""
+        lo_N = self.start_N if self.config.is_global(layer) else self.reach.lo_N
+        pages = self.pool.memory[layer]
+        return paged_attention(q_BTHd[0], k_BTGd[0], v_BTGd[0], pages, self.reach, lo_N)[None]
+
+
+def lay_out(
+    chunks: list[tuple[Request, int]], config: ModelConfig, pool: PagePool, device: torch.device
+) -> tuple[ModelInput, PagedCache, Tensor]:
+    """Return the model's input of N positions in one row, its cache, and where each request's last position is."""
+    tokens: list[int] = []
+    places: list[tuple[int, int, int]] = []
+    rows: list[int] = []
+    lo: list[int] = []
+    hi: list[int] = []
+    slots: list[int] = []
+    last: list[int] = []
+    features: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {"patches": [], "frames": []}
+    tables_RP = np.zeros((len(chunks), max(len(r.pages) for r, _ in chunks)), np.int32)
+    for row, (request, count) in enumerate(chunks):
+        context, start, stop = request.context, request.computed, request.computed + count
+        tables_RP[row, : len(request.pages)] = request.pages
+        for name, at_N, values in context.features(start, stop) if context.pieces else ():
+            features[name].append((at_N + len(tokens), values))
+        tokens += context.tokens[start:stop]
+        places += context.places[start:stop]
+        rows += [row] * count
+        both_ways = config.bidirectional_images
+        first, final = (context.first[start:stop], context.last[start:stop]) if both_ways else [range(start, stop)] * 2
+        lo += [min(f, position - config.window + 1) for position, f in enumerate(first, start)]
+        hi += final
+        slots += [request.pages[p // PAGE] * PAGE + p % PAGE for p in range(start, stop)]
+        last.append(len(tokens) - 1)
+
+    def on(values: object, dtype: torch.dtype) -> Tensor:
+        return torch.as_tensor(values, dtype=dtype).to(device)
+
+    tokens_BT = on([tokens], torch.long)
+    patches_NP, patch_at_N = _joined(features["patches"], config.patch_values)
+    frames_MF, frame_at_M = _joined(features["frames"], config.frame_values)
+    inputs = ModelInput(
+        tokens_BT=tokens_BT,
+        places_BT3=on([places], torch.long),
+        documents_BT=torch.zeros_like(tokens_BT),
+        images_BT=torch.full_like(tokens_BT, -1),
+        patches_NP=on(patches_NP, torch.float32) / PATCH_SCALE,
+        patch_at_N=on(patch_at_N, torch.long),
+        frames_MF=on(frames_MF, torch.float32),
+        frame_at_M=on(frame_at_M, torch.long),
+        masks=(None, None),
+    )
+    lo_N = on(lo, torch.int32).clamp(min=0) if config.window else torch.zeros(len(tokens), dtype=torch.int32)
+    start_N = torch.zeros_like(lo_N)
+    reach = Reach(
+        on(slots, torch.long), on(rows, torch.int32), lo_N.to(device), on(hi, torch.int32), on(tables_RP, torch.int32)
+    )
+    return inputs, PagedCache(config, pool, reach, start_N.to(device)), on(last, torch.long)
+
+
+def _joined(found: list[tuple[np.ndarray, np.ndarray]], width: int) -> tuple[np.ndarray, np.ndarray]:
+    if not found:
+        return np.zeros((0, width), np.float32), np.zeros(0, np.int64)
+    return np.concatenate([values for _, values in found]), np.concatenate([at_N for at_N, _ in found])

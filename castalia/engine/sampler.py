@@ -1,0 +1,64 @@
+"""Logits to tokens: temperature, top-p, min-p, grammars; the draw of a request depends on nothing but itself."""
+
+import torch
+from torch import Tensor
+
+from castalia.engine.request import Request
+
+
+def sample(logits_BV: Tensor, requests: list[Request], usable: int) -> tuple[list[int], list[float]]:
+    """Return a token for every request, and its log-probability at temperature 1, before anything is left out.
+
+    Ids from `usable` on are padding of the vocabulary and never drawn.
+    """
+    logprobs_BV = logits_BV.log_softmax(-1)
+    choice_BV = logits_BV[:, :usable]
+    masks = {b: request.grammar.mask(request.state) for b, request in enumerate(requests) if request.grammar}
+    if masks:
+        choice_BV = choice_BV.clone()
+    for b, allowed_V in masks.items():
+        if allowed_V is not None:
+            allowed = torch.from_numpy(allowed_V[:usable]).to(choice_BV.device)
+            choice_BV[b].masked_fill_(~allowed, float("-inf"))
+    tokens_B = choice_BV.argmax(-1)
+    drawn = [b for b, request in enumerate(requests) if request.sampling.temperature > 0]
+    if drawn:
+        tokens_B[drawn] = _draw(choice_BV[drawn], [requests[b] for b in drawn])
+    logprobs_B = logprobs_BV.gather(1, tokens_B[:, None])[:, 0]
+    return tokens_B.tolist(), logprobs_B.tolist()
+
+
+def _draw(logits_BV: Tensor, requests: list[Request]) -> Tensor:
+    settings = [(r.sampling.temperature, r.sampling.top_p, r.sampling.min_p, uniform(r)) for r in requests]
+    columns = torch.tensor(settings, device=logits_BV.device, dtype=torch.float64).T[:, :, None]
+    temperature_B1, top_p_B1, min_p_B1, uniform_B1 = columns
+    probabilities_BV = (logits_BV.double() / temperature_B1).softmax(-1)
+    if (min_p_B1 > 0).any():
+        least_B1 = min_p_B1 * probabilities_BV.max(-1, keepdim=True).values
+        probabilities_BV = probabilities_BV.masked_fill(probabilities_BV < least_B1, 0)
+    if (top_p_B1 < 1).any():
+        falling_BV, order_BV = probabilities_BV.sort(-1, descending=True, stable=True)
+        # What the likelier ones leave is not needed once they make up top_p.
+        unneeded_BV = falling_BV.cumsum(-1) - falling_BV >= top_p_B1 * falling_BV.sum(-1, keepdim=True)
+        falling_BV = falling_BV.masked_fill(unneeded_BV, 0)
+        probabilities_BV = torch.zeros_like(falling_BV).scatter(-1, order_BV, falling_BV)
+    summed_BV = probabilities_BV.cumsum(-1)
+    tokens_B = torch.searchsorted(summed_BV, uniform_B1 * summed_BV[:, -1:], right=True)[:, 0]
+    # Rounding may leave the sum a hair short of the draw: then the last possible token.
+    last_B = (probabilities_BV > 0).long().cumsum(-1).argmax(-1)
+    return torch.minimum(tokens_B, last_B)
+
+
+def uniform(request: Request) -> float:
+    """Return the number in [0, 1) for the next draw of a request: a hash of its seed, its index and its length.
+
+    (SplitMix64, Steele et al. 2014: no state that a fork would have to copy or other requests could move.)
+    """
+    mask = (1 << 64) - 1
+    state = request.sampling.seed & mask
+    for part in (request.index, request.written):
+        state = (state + 0x9E3779B97F4A7C15 * (part + 1)) & mask
+        state = ((state ^ state >> 30) * 0xBF58476D1CE4E5B9) & mask
+        state = ((state ^ state >> 27) * 0x94D049BB133111EB) & mask
+        state ^= state >> 31
+    return (state >> 11) / (1 << 53)

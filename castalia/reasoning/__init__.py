@@ -1,0 +1,1 @@
+"""Thinking at test time: effort and budgets, several agents at once, and how their findings are merged."""
