@@ -4,9 +4,9 @@
     python benchmarks/decoding.py --quick    width 192, batches 1 and 64
 
 Prompts of 32 random tokens are each continued by 64, greedily, nothing stops early; tokens a second are those written,
-over all of the time, prompts included. Hugging Face's LlamaForCausalLM has a static cache. `fork8_latency_ratio`: eight
-agents on one prompt of 512 positions over one, the prompt's computation included. `bandwidth_share_b1`: bytes of weights
-read a second at batch 1 over what this machine reads a second from a block of the same size.
+over all of the time, prompts included. Hugging Face's LlamaForCausalLM has a static cache. `fork8_latency_ratio`:
+eight agents on one prompt of 512 positions over one, the prompt's computation included. `bandwidth_share_b1`: bytes of
+weights read a second at batch 1 over what this machine reads a second from a block of the same size.
 Needs: pip install '.[bench]'.
 """
 
@@ -98,7 +98,9 @@ def decoding(engine: Engine, peer: torch.nn.Module, batch: int, width: int, roun
     seconds = in_turns(runs, rounds)
     rate, ratio = batch * WRITTEN / statistics.median(seconds["castalia"]), median_ratio(*reversed(seconds.values()))
     other = batch * WRITTEN / statistics.median(seconds["theirs"])
-    print(f"width {width}, batch {batch}: {rate:,.0f} tokens/s, Hugging Face {other:,.0f}: {ratio:.2f} times", flush=True)
+    print(
+        f"width {width}, batch {batch}: {rate:,.0f} tokens/s, Hugging Face {other:,.0f}: {ratio:.2f} times", flush=True
+    )
     return {f"tokens_per_second_{width}_b{batch}": rate, f"hf_ratio_{width}_b{batch}": ratio}
 
 

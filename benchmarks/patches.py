@@ -68,7 +68,7 @@ def learn(family: str, drop: bool, steps: int, questions: int) -> tuple[float, f
     recipe = create_run(recipe, directory)
     perception = load_perception(directory)
     model = Decoder(recipe.model).initialise(recipe.training.seed)
-    mixture = Mixture(recipe.data, build_task)
+    mixture = Mixture(recipe.data, build_task, perception=recipe.perception)
     Trainer(model, recipe.training, directory).train(batches(mixture, perception))
     examined = examine(
         Engine(model, perception), {family: build_task(family)}, difficulties=recipe.data.difficulties, n=questions

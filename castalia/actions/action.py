@@ -41,11 +41,22 @@ class Parameter:
 
 
 class Action(Protocol):
-    """Something the model can write. `name` is its first word; `parameters` are the grammar of its arguments."""
+    """Something the model can write."""
 
-    name: str
-    about: str
-    parameters: tuple[Parameter, ...]
+    @property
+    def name(self) -> str:
+        """The first word of a call; no spaces."""
+        ...
+
+    @property
+    def about(self) -> str:
+        """What it does, in a sentence for the model."""
+        ...
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """The grammar of its arguments, in order."""
+        ...
 
     def run(self, arguments: dict[str, Any], state: "State") -> Outcome:
         """Carry it out and return what is perceived next. Raises ActionError, which the model is told of."""
@@ -122,9 +133,14 @@ class Session:
 
 def said(text: str, limit: int = 10_000) -> Document:
     """Return a document in which a tool says `text`, of which at most `limit` characters are kept."""
+    return Document((Part(shortened(text, limit), "tool"),))
+
+
+def shortened(text: str, limit: int) -> str:
+    """Return at most the first `limit` characters of `text`, an ellipsis if there are more; all can be encoded."""
     # JSON can smuggle in half a surrogate pair, which no tokenizer takes.
-    text = text[: limit + 1].encode("utf-8", "replace").decode()
-    return Document((Part(text if len(text) <= limit else f"{text[:limit]} …", "tool"),))
+    kept = text[:limit].encode("utf-8", "replace").decode()
+    return kept if len(text) <= limit else f"{kept} …"
 
 
 def told(error: BaseException, name: str) -> Document:

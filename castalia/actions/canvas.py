@@ -1,6 +1,7 @@
 """The canvas: marking, drawing, cropping and erasing in pictures; only what changed is perceived again.
 
-Places are [row, column] in cells: one cell is one patch of the picture as it is seen, [0.5, 0.5] the middle of the first.
+Places are [row, column] in cells: one cell is one patch of the picture as it is seen, and [0.5, 0.5] the middle of the
+first.
 """
 
 from dataclasses import dataclass, field

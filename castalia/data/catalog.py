@@ -81,6 +81,12 @@ def _mazes(material: list) -> Task:
     return Mazes()
 
 
+def _search(material: list) -> Task:
+    from castalia.tasks.search import Search
+
+    return Search()
+
+
 def _countdown(material: list) -> Task:
     from castalia.tasks.countdown import Countdown
 
@@ -125,6 +131,7 @@ TASKS: dict[str, Entry] = {
     "charts": Entry("drawn charts", _charts),
     "scenes": Entry("drawn scenes", _scenes),
     "mazes": Entry("drawn mazes", _mazes),
+    "search": Entry("drawn pictures with small details", _search),
     "countdown": Entry("numbers to be combined", _countdown),
     "sums": Entry("written arithmetic", _sums),
     "digits": Entry("handwritten digits", _digits, _of_kind("handwriting")),

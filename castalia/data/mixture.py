@@ -3,10 +3,14 @@
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
+from castalia.actions.action import Action
 from castalia.document import Document
 from castalia.errors import RecipeError
+from castalia.perception.perceive import PerceptionConfig
+from castalia.tasks.steps import CELL
 from castalia.tasks.task import Split, Task
 
 
@@ -20,6 +24,9 @@ class DataConfig:
     """Difficulties drawn from, all alike."""
     media: dict[str, float] = field(default_factory=lambda: {"text": 1.0})
     """How questions are asked: as text, by (synthetic) voice, or written inside the picture."""
+    acting: float = 0.0
+    """Share of documents whose thoughts act: mark, draw, reckon by calculator. Where there is no answer without acting,
+    as in ``search``, all do."""
     seed: int = 0
 
 
@@ -29,9 +36,21 @@ Source = Callable[[random.Random, int], Document]
 class Mixture:
     """Maps an index to a document: the same index gives the same document on every machine and in every process."""
 
-    def __init__(self, config: DataConfig, build_task: Callable[[str], Task], split: Split = "train") -> None:
-        """Open every source of `config.mixture`; `build_task` makes a task from its name."""
-        self.config, self.split = config, split
+    def __init__(
+        self,
+        config: DataConfig,
+        build_task: Callable[[str], Task],
+        split: Split = "train",
+        perception: PerceptionConfig | None = None,
+    ) -> None:
+        """Open every source of `config.mixture`; `build_task` makes a task from its name.
+
+        `perception` says in which size pictures will be seen: what is done in them is counted in their cells. Raises
+        RecipeError if nothing is to be learned, or if what acts would miss its place.
+        """
+        self.config, self.split, self.perception = config, split, perception or PerceptionConfig()
+        if not 0 <= config.acting <= 1:
+            raise RecipeError(f"data.acting is a share from 0 to 1, not {config.acting}")
         self.names = sorted(name for name, share in config.mixture.items() if share > 0)
         if not self.names or not config.difficulties:
             raise RecipeError("data.mixture needs a task with a share above 0, and data.difficulties a difficulty")
@@ -46,18 +65,40 @@ class Mixture:
             return lambda generator, index: documents[generator.randrange(len(documents))]
         task = build_task(name)
         media, shares = zip(*sorted(self.config.media.items()), strict=True)
+        self._check_places(name, task)
 
         def sample(generator: random.Random, index: int) -> Document:
             difficulty = generator.choice(self.config.difficulties)
-            document = task.trace(task.sample(index, difficulty, self.split))
+            example = task.sample(index, difficulty, self.split)
             medium = generator.choices(media, shares)[0]
-            if medium == "text":
-                return document
-            from castalia.tasks.asking import present
+            # At a share of 0 nothing is drawn, and so all documents are what they were before there were actions.
+            acting = example.hidden or (self.config.acting > 0 and generator.random() < self.config.acting)
+            document = task.trace(example, acting=acting)
+            if medium != "text":
+                from castalia.tasks.asking import present
 
-            return present(document, medium, generator)
+                document = present(document, medium, generator)
+            return self._enacted(document) if acting else document
 
         return sample
+
+    def _check_places(self, name: str, task: Task) -> None:
+        seen_side = getattr(task, "seen_side", None)
+        if seen_side not in (None, self.perception.max_side):
+            raise RecipeError(f"{name} is drawn to be seen at {seen_side} pixels: set perception.max_side={seen_side}")
+        if (seen_side or self.config.acting) and self.perception.patch_size != CELL:
+            raise RecipeError(f"{name} acts in cells of {CELL} pixels: set perception.patch_size={CELL}")
+
+    def _enacted(self, document: Document) -> Document:
+        from castalia.actions.enact import enact
+
+        return enact(document, self._actions, cell=self.perception.patch_size, max_side=self.perception.max_side)
+
+    @cached_property
+    def _actions(self) -> dict[str, Action]:
+        from castalia.actions.catalog import build_actions
+
+        return build_actions(("canvas", "tools"))
 
     def document(self, index: int) -> Document:
         """Return the document at `index` (any integer from 0)."""

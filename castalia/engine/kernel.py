@@ -50,9 +50,7 @@ def paged_attention(q_NHd: Tensor, k_NGd: Tensor, v_NGd: Tensor, pages: Tensor, 
     return out
 
 
-def attend_in_pytorch(
-    q_NHd: Tensor, k_NGd: Tensor, v_NGd: Tensor, pages: Tensor, reach: Reach, lo_N: Tensor
-) -> Tensor:
+def attend_in_pytorch(q_NHd: Tensor, k_NGd: Tensor, v_NGd: Tensor, pages: Tensor, reach: Reach, lo_N: Tensor) -> Tensor:
     """Do the same with PyTorch: on other devices, without a compiler, and to test the kernel against."""
     at, slot = reach.slots_N // PAGE, reach.slots_N % PAGE
     pages[0][at, :, slot], pages[1][at, :, slot] = k_NGd, v_NGd

@@ -20,7 +20,7 @@ State = Literal["answering", "thinking", "calling"]
 
 
 class Grammar(Protocol):
-    """What may come next, for constrained output; see `castalia.engine.constraints`."""
+    """What may come next, for constrained output."""
 
     def mask(self, state: State) -> np.ndarray | None:
         """Return a boolean array [V] of the tokens that may come next, None for any."""
@@ -70,7 +70,7 @@ class Budget:
 
 
 class Actor(Protocol):
-    """Whoever carries out what the model writes; `castalia.actions.action.Session` is one. The engine knows no action."""
+    """Whoever carries out what the model writes, as `castalia.actions.action.Session`. The engine knows no action."""
 
     def act(self, call: Call) -> Outcome:
         """Carry out one call. Never raises: what went wrong is said in the document."""

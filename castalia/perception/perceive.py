@@ -148,13 +148,14 @@ class _Builder:
         was seen before only the patches that have changed are appended, empty ones among them.
         """
         patches = patchify(fit(image, self.config.max_side), self.config.patch_size)
-        before = image.since and patchify(fit(image.since, self.config.max_side), self.config.patch_size)
+        since = None if image.since is None else fit(image.since, self.config.max_side)
+        before = None if since is None else patchify(since, self.config.patch_size)
         self.token("image")
         start = len(self.tokens)
         background_1P = np.empty((1, self.config.patch_values), np.uint8)
-        background_1P.reshape(-1, 3)[:] = before.background_3 if before else patches.background_3
+        background_1P.reshape(-1, 3)[:] = before.background_3 if before is not None else patches.background_3
         kept_NP, places_N2 = patches.patches_NP, patches.places_N2
-        if before:
+        if before is not None:
             kept_NP, places_N2 = changed(before, patches)
         elif not self.config.drop_empty_patches:
             kept_NP, places_N2 = _all_patches(patches.rows, patches.columns, background_1P, kept_NP, places_N2)

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -128,7 +128,7 @@ def vote(replies: list[Reply], weighted: bool = False) -> str:
 
     Weighted, a reply counts by the geometric mean of its tokens' probabilities.
     """
-    counts: dict[str, float] = defaultdict(float) if weighted else Counter()
+    counts: dict[str, float] = defaultdict(float)
     spelled: dict[str, str] = {}
     for reply in replies:
         if reply.stopped in ("end", "stop") and reply.answer:

@@ -6,12 +6,12 @@ import random
 import threading
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 import numpy as np
 from scipy.signal import resample_poly
 
-from castalia.document import SAMPLE_RATE, Document, Image, Part, Speech
+from castalia.document import SAMPLE_RATE, Content, Document, Image, Part, Speech
 from castalia.errors import TaskError, nearest
 
 Medium = Literal["text", "voice", "picture"]
@@ -19,6 +19,9 @@ MEDIA: tuple[Medium, ...] = ("text", "voice", "picture")
 
 VOICES = ("en-us", "en-gb-x-rp", "en-us+f2", "en-us+m3", "en-gb-x-rp+f4", "en-gb-scotland+m7")
 """Voices of eSpeak NG: accent, then a variant of the speaker."""
+
+LARGEST = 512
+"""Longest side, in pixels, of pictures that are written into; a larger one is seen smaller, and the text with it."""
 
 SLOWEST, FASTEST = 140, 200
 """Words a minute."""
@@ -44,8 +47,8 @@ def present(document: Document, medium: Medium, rng: random.Random) -> Document:
     """Return `document` with what the user writes said by voice or written inside a picture; ``text`` changes nothing.
 
     Works for prompts and for whole traces: only the user's texts change. One voice asks all questions of a document.
-    By ``picture``, the first question is written into the picture just before it; without one, and for every further
-    question, a blank picture holds the text. Raises TaskError for an unknown medium.
+    By ``picture``, the first question is written into the picture just before it; without one, if it is larger than
+    `LARGEST`, and for every further question, a blank picture holds the text. Raises TaskError for an unknown medium.
     """
     if medium not in MEDIA:
         raise TaskError(f"unknown medium {medium!r}: {nearest(medium, MEDIA)}")
@@ -72,13 +75,17 @@ def _in_picture(document: Document) -> Document:
         question = _question_of(part)
         if question is None:
             parts.append(part)
-            fresh = part.content if part.author == "user" and isinstance(part.content, Image) else None
+            fresh = part.content if part.author == "user" and _can_be_written_into(part.content) else None
         elif fresh is not None:
             parts[-1] = replace(parts[-1], content=write_text(fresh, question))
             fresh = None
         else:
             parts.append(replace(part, content=write_text(blank(), question)))
     return Document(tuple(parts))
+
+
+def _can_be_written_into(content: Content) -> TypeGuard[Image]:
+    return isinstance(content, Image) and max(content.height, content.width) <= LARGEST
 
 
 def _question_of(part: Part) -> str | None:

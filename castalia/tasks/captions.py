@@ -73,9 +73,9 @@ class Captions:
             return Score(1.0)
         return Score(0.0, f"expected {question.answer!r}, got {reply.strip()[:100]!r}")
 
-    def trace(self, example: Example) -> Document:
+    def trace(self, example: Example, *, acting: bool = False) -> Document:
         """Return the picture, the questions and their answers."""
-        return trace(example)
+        return trace(example, acting=acting)
 
 
 def plain(name: str) -> str:

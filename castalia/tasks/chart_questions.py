@@ -2,8 +2,11 @@
 
 import math
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from castalia.document import Call
+from castalia.tasks.steps import mark
 from castalia.tasks.task import Question
 
 SERIES = "XYZ"
@@ -92,25 +95,32 @@ class Chart:
         return f"{self.kind} {','.join(self.labels)} {self.values}"
 
 
+Spot = tuple[int, int]
+"""Where on the picture a value is read: x and y in pixels."""
+
+
 @dataclass(frozen=True)
 class View:
-    """What one question looks at: names with their values; `of` says in words which part of the chart it is."""
+    """What one question looks at: names, values and their spots; `of` says in words which part of the chart it is."""
 
-    names: tuple[str, ...]
-    values: tuple[int, ...]
+    names: Sequence[str]
+    values: Sequence[int]
+    spots: Sequence[Spot]
     of: str = ""
 
 
-def ask(chart: Chart, questions: int, difficulty: int, rng: random.Random) -> tuple[Question, ...]:
+def ask(
+    chart: Chart, spots: list[list[Spot]], questions: int, difficulty: int, rng: random.Random
+) -> tuple[Question, ...]:
     """Return `questions` questions (or as many kinds as there are) about `chart`, of different kinds, in random order.
 
-    `difficulty` (1 to 10) says which kinds there are.
+    `spots` says where each of the chart's values is read; `difficulty` (1 to 10) which kinds of question there are.
     """
     kinds = [kind for kind in _kinds(chart) if FROM_DIFFICULTY.get(kind, 1) <= difficulty]
     if "largest" in kinds:
         kinds.remove(rng.choice(("largest", "smallest")))  # two of a sort would crowd out the others
     chosen = rng.sample(kinds, min(questions, len(kinds)))
-    return tuple(_question(kind, chart, rng) for kind in chosen)
+    return tuple(_question(kind, chart, spots, rng) for kind in chosen)
 
 
 def _kinds(chart: Chart) -> list[str]:
@@ -128,34 +138,45 @@ def _kinds(chart: Chart) -> list[str]:
     return kinds
 
 
-def _view(chart: Chart, kind: str, rng: random.Random) -> View:
+def _view(chart: Chart, spots: list[list[Spot]], kind: str, rng: random.Random) -> View:
     if len(chart.values) == 1:
-        return View(chart.labels, chart.values[0])
+        return View(chart.labels, chart.values[0], spots[0])
     if kind in ("read", "compare", "sum", "difference") and rng.random() < 0.5:
         column = rng.randrange(len(chart.labels))
         across = tuple(row[column] for row in chart.values)
         if len(set(across)) == len(across):
-            return View(tuple(SERIES[: len(across)]), across, f" at {chart.labels[column]}")
+            return View(SERIES[: len(across)], across, [row[column] for row in spots], f" at {chart.labels[column]}")
     row = rng.randrange(len(chart.values))
-    return View(chart.labels, chart.values[row], f" in {SERIES[row]}")
+    return View(chart.labels, chart.values[row], spots[row], f" in {SERIES[row]}")
 
 
-def _question(kind: str, chart: Chart, rng: random.Random) -> Question:
-    view = _view(chart, kind, rng)
-    names, values = _subject(kind, view, rng)
+def _question(kind: str, chart: Chart, spots: list[list[Spot]], rng: random.Random) -> Question:
+    view = _view(chart, spots, kind, rng)
+    places = _subject(kind, view, rng)
+    names, values = [view.names[place] for place in places], [view.values[place] for place in places]
     bound = rng.choice(view.values)
-    answer, thoughts = _answer(kind, names, values, bound)
+    between = ": " if names[0].isdigit() else " "
+    read = [f"{name}{between}{value}" for name, value in zip(names, values, strict=True)]
+    answer, thoughts = _answer(kind, names, values, bound, ", ".join(read))
+    steps: tuple[str | Call, ...] = ()
     if chart.kind == "pie":
         thoughts = ""  # its values are not to be seen
+    elif kind == "read":
+        steps = (mark(*view.spots[places[0]]),)
+    elif thoughts:  # the same, with a mark before each value; what follows from the values goes with the last
+        rest = thoughts.removeprefix(", ".join(read))
+        read[-1] += rest
+        marks = [mark(*view.spots[place]) for place in places]
+        steps = tuple(step for pair in zip(marks, read, strict=True) for step in pair)
     spoken = [f"y at {name}" for name in names] if chart.kind == "points" and kind != "trend" else names
     a, b, c = ([*spoken, "", ""])[:3]
     wording = rng.choice(WORDINGS[kind])
     text = wording.format(a=a, b=b, c=c, v=bound, of=view.of, things=THINGS[chart.kind])
-    return Question(text, answer, kind, thoughts, _chance(kind, chart, len(names)))
+    return Question(text, answer, kind, thoughts, _chance(kind, chart, len(names)), steps=steps)
 
 
-def _subject(kind: str, view: View, rng: random.Random) -> tuple[list[str], list[int]]:
-    """Return the names a question of `kind` is about, in the order it mentions them, and their values."""
+def _subject(kind: str, view: View, rng: random.Random) -> list[int]:
+    """Return which of the view's values a question of `kind` is about, in the order it mentions them."""
     mentioned = {"read": 1, "compare": 2, "sum": 2, "difference": 2, "trend": 2, "reckon": 3}
     places = list(range(len(view.names)))
     if kind in mentioned:
@@ -167,13 +188,11 @@ def _subject(kind: str, view: View, rng: random.Random) -> tuple[list[str], list
     elif kind == "reckon":  # the least is taken away, so that nothing falls below zero
         least = min(places, key=lambda place: view.values[place])
         places = [place for place in places if place != least] + [least]
-    return [view.names[place] for place in places], [view.values[place] for place in places]
+    return places
 
 
-def _answer(kind: str, names: list[str], values: list[int], bound: int) -> tuple[str, str]:
-    """Return the answer and the thoughts that lead to it."""
-    between = ": " if names[0].isdigit() else " "
-    listed = ", ".join(f"{name}{between}{value}" for name, value in zip(names, values, strict=True))
+def _answer(kind: str, names: list[str], values: list[int], bound: int, listed: str) -> tuple[str, str]:
+    """Return the answer and the thoughts that lead to it, the `listed` names and values first."""
     if kind == "read":
         return str(values[0]), ""
     if kind == "count":

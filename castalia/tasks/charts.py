@@ -9,7 +9,7 @@ from PIL import Image as pillow
 from PIL import ImageDraw
 
 from castalia.document import Document, Image, Part
-from castalia.tasks.chart_questions import SERIES, Chart, ask
+from castalia.tasks.chart_questions import SERIES, Chart, Spot, ask
 from castalia.tasks.drawing import INK, PALETTE, WHITE, Colour, canvas, draw_text, pen_for, to_image
 from castalia.tasks.task import Example, Score, Split, generator, held_out, score_exact, trace
 
@@ -79,7 +79,8 @@ class Charts:
             chart = _data(level, rng)
             if split == "out_of_range" or held_out(chart.identity()) == (split == "held_out"):
                 break
-        questions = ask(chart, level.questions, 10 if split == "out_of_range" else difficulty, rng)
+        spots = _slice_labels(chart) if chart.kind in PIES else _tops(chart, level)
+        questions = ask(chart, spots, level.questions, 10 if split == "out_of_range" else difficulty, rng)
         context = Document((Part(draw(chart, level, rng), "user"),))
         return Example(self.name, seed, difficulty, split, context, questions)
 
@@ -87,9 +88,9 @@ class Charts:
         """Compare exactly; a per cent sign does not matter."""
         return score_exact(example.questions[index], reply.replace("%", ""))
 
-    def trace(self, example: Example) -> Document:
-        """Return the chart, the questions, the values looked up on the way, and the answers."""
-        return trace(example)
+    def trace(self, example: Example, *, acting: bool = False) -> Document:
+        """Return the chart, the questions, the values looked up (if `acting`: marked) on the way, and the answers."""
+        return trace(example, acting=acting)
 
 
 def draw(chart: Chart, level: Level, rng: random.Random) -> Image:
@@ -140,30 +141,47 @@ def _labels(naming: str, count: int, most: int, rng: random.Random) -> tuple[str
     return tuple(sorted(rng.sample(LETTERS[: most + 2], count)))
 
 
+def _column(chart: Chart) -> int:
+    """Return the pixels from one category to the next."""
+    return 24 if chart.naming == "words" else 16
+
+
+def _foot(chart: Chart, level: Level) -> int:
+    """Return the row of pixels in which the axes meet; a legend stands above."""
+    return 16 * (len(chart.values) > 1) + -(-(level.top * level.pixels + 5) // 16) * 16
+
+
+def _tops(chart: Chart, level: Level) -> list[list[Spot]]:
+    """Return where every value of every series is read: at its point, or at the top of its category's bars."""
+    column, foot = _column(chart), _foot(chart, level)
+    places = [int(label) - 1 if chart.kind == "points" else place for place, label in enumerate(chart.labels)]
+    centres = [MARGIN + place * column + column // 2 for place in places]
+    return [
+        [(x, foot - value // chart.step * level.pixels) for x, value in zip(centres, row, strict=True)]
+        for row in chart.values
+    ]
+
+
 def _draw_axes(chart: Chart, level: Level, colours: list[Colour]) -> Image:
     """Draw bars, a line or points. Categories stand in columns of 16 pixels, or 24 under words."""
-    column = 24 if chart.naming == "words" else 16
+    column, foot = _column(chart), _foot(chart, level)
     columns = int(chart.labels[-1]) if chart.kind == "points" else len(chart.labels)
-    legend = 16 if len(chart.values) > 1 else 0
-    foot = legend + -(-(level.top * level.pixels + 5) // 16) * 16
     height, spacing = level.top * level.pixels, level.tick * level.pixels
     picture = _axes(columns * column, foot, height, spacing, level.tick * chart.step).copy()
     pen = pen_for(picture)
-    places = [int(label) - 1 if chart.kind == "points" else place for place, label in enumerate(chart.labels)]
-    centres = [MARGIN + place * column + column // 2 for place in places]
+    tops = _tops(chart, level)
     if chart.kind == "points":
         for place in range(columns):
             draw_text(pen, MARGIN + place * column + column // 2, foot + 5, str(place + 1), align="centre")
     elif chart.naming != "colours":
-        for centre, label in zip(centres, chart.labels, strict=True):
+        for (centre, _), label in zip(tops[0], chart.labels, strict=True):
             draw_text(pen, centre, foot + 5, label, align="centre")
-    for series, row in enumerate(chart.values):
-        heights = [foot - value // chart.step * level.pixels for value in row]
+    for series, spots in enumerate(tops):
         if chart.kind == "bars":
-            _draw_bars(pen, chart, series, list(zip(centres, heights, strict=True)), foot, colours)
+            _draw_bars(pen, chart, series, spots, foot, colours)
         else:
-            _draw_marks(pen, list(zip(centres, heights, strict=True)), colours[series], joined=chart.kind == "line")
-        if legend:
+            _draw_marks(pen, spots, colours[series], joined=chart.kind == "line")
+        if len(tops) > 1:
             left = MARGIN + 16 * series
             pen.rectangle((left + 1, 4, left + 6, 9), fill=colours[series])
             draw_text(pen, left + 9, 4, SERIES[series])
@@ -184,7 +202,7 @@ def _axes(width: int, foot: int, height: int, spacing: int, tick: int) -> pillow
 
 
 def _draw_bars(
-    pen: ImageDraw.ImageDraw, chart: Chart, series: int, tops: list[tuple[int, int]], foot: int, colours: list[Colour]
+    pen: ImageDraw.ImageDraw, chart: Chart, series: int, tops: list[Spot], foot: int, colours: list[Colour]
 ) -> None:
     for place, (centre, top) in enumerate(tops):
         left, right = (
@@ -194,27 +212,43 @@ def _draw_bars(
         pen.rectangle((left, top, right, foot - 1), fill=colour)
 
 
-def _draw_marks(pen: ImageDraw.ImageDraw, marks: list[tuple[int, int]], colour: Colour, *, joined: bool) -> None:
+def _draw_marks(pen: ImageDraw.ImageDraw, marks: list[Spot], colour: Colour, *, joined: bool) -> None:
     if joined:
         pen.line(marks, fill=colour)
     for x, y in marks:
         pen.rectangle((x - 2, y - 2, x + 2, y + 2), fill=colour)
 
 
+def _pie_size(chart: Chart) -> tuple[int, int]:
+    """Return the side of the picture of a pie, and the pie's radius."""
+    return (128, 40) if chart.kind == "percents" else (96, 32)
+
+
+def _slice_labels(chart: Chart) -> list[list[Spot]]:
+    """Return the middle of every slice's label, which stands outside it."""
+    side, radius = _pie_size(chart)
+    across, down = (13, 12) if chart.kind == "percents" else (8, 8)
+    spots, start = [], 0
+    for value in chart.values[0]:
+        angle = math.radians(1.8 * (2 * start + value))
+        x = side // 2 + round((radius + across) * math.sin(angle))
+        spots.append((x, side // 2 - round((radius + down) * math.cos(angle))))
+        start += value
+    return [spots]
+
+
 def _draw_pie(chart: Chart, colours: list[Colour]) -> Image:
     """Draw slices clockwise from the top, their names (and percents) around them."""
-    side, radius = (128, 40) if chart.kind == "percents" else (96, 32)
+    side, radius = _pie_size(chart)
     picture, pen = canvas(side, side)
     middle, start = side // 2, 0
     box = (middle - radius, middle - radius, middle + radius - 1, middle + radius - 1)
-    for label, value, colour in zip(chart.labels, chart.values[0], colours, strict=False):
+    (spots,) = _slice_labels(chart)
+    for label, value, colour, (x, y) in zip(chart.labels, chart.values[0], colours, spots, strict=False):
         end = start + value
         pen.pieslice(box, 3.6 * start - 90, 3.6 * end - 90, fill=colour, outline=WHITE)
-        angle = math.radians(1.8 * (start + end))
         lines = [label] if chart.naming != "colours" else []
         lines += [f"{value}%"] if chart.kind == "percents" else []
-        x = middle + round((radius + (13 if chart.kind == "percents" else 8)) * math.sin(angle))
-        y = middle - round((radius + (12 if chart.kind == "percents" else 8)) * math.cos(angle))
         for row, line in enumerate(lines):
             draw_text(pen, x, y - 4 * len(lines) + 8 * row, line, align="centre")
         start = end

@@ -8,6 +8,7 @@ from fractions import Fraction
 
 from castalia.document import Document
 from castalia.errors import TaskError
+from castalia.tasks.steps import call
 from castalia.tasks.task import Example, Question, Score, Split, generator, held_out, trace
 
 
@@ -84,12 +85,14 @@ class Countdown:
             failed, end = _play(numbers, level, rng)
             if end.amount != target.amount:
                 attempts.insert(0, f"{', '.join(failed)} no")
+        thoughts = "\n".join(attempts)
         question = Question(
             text=rng.choice(WORDINGS).format(target=target.amount, numbers=", ".join(map(str, numbers))),
             answer=target.text,
             kind=f"{len(numbers)} numbers",
-            thoughts="\n".join(attempts),
+            thoughts=thoughts,
             facts={"numbers": numbers, "target": target.amount},
+            steps=(thoughts, call("calculator", target.text)),
         )
         return Example(self.name, seed, difficulty, split, Document(), (question,))
 
@@ -107,9 +110,9 @@ class Countdown:
             return Score(0.0, f"uses {sorted(used)}, not {sorted(facts['numbers'])}")
         return Score(1.0) if value == facts["target"] else Score(0.0, f"makes {value}, not {facts['target']}")
 
-    def trace(self, example: Example) -> Document:
-        """Return the problem, the attempts and the expression."""
-        return trace(example)
+    def trace(self, example: Example, *, acting: bool = False) -> Document:
+        """Return the problem, the attempts (if `acting`: and a check by the calculator) and the expression."""
+        return trace(example, acting=acting)
 
 
 def evaluate(expression: str, target: int | None = None) -> tuple[Fraction, list[int]]:

@@ -115,9 +115,9 @@ class Digits:
             return Score(1.0)
         return score_exact(question, reply)
 
-    def trace(self, example: Example) -> Document:
+    def trace(self, example: Example, *, acting: bool = False) -> Document:
         """Return the picture, the questions, thoughts and answers."""
-        return trace(example)
+        return trace(example, acting=acting)
 
     def _draw(self, digits: list[int], level: Level, split: Split, rng: random.Random) -> tuple[Image, int]:
         rows = min(level.rows, len(digits))

@@ -81,6 +81,11 @@ def text_width(text: str) -> int:
     return sum(_glyph(character).width + 1 for character in text) - 1 if text else 0
 
 
+def text_dots(text: str) -> np.ndarray:
+    """Return the dots of `text` as `draw_text` sets it: bool [GLYPH_HEIGHT + 1, text_width(text)]."""
+    return np.array(_line(text))
+
+
 def draw_text(
     pen: ImageDraw.ImageDraw, x: int, y: int, text: str, colour: Colour = INK, *, align: str = "left"
 ) -> None:

@@ -7,12 +7,10 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 
-from castalia.document import Document, Image, Part
+from castalia.document import Call, Document, Image, Part
 from castalia.tasks.drawing import INK, PALETTE, WHITE, canvas, draw_text, to_image
+from castalia.tasks.steps import CELL, call
 from castalia.tasks.task import Example, Question, Score, Split, generator, held_out, score_exact, trace
-
-CELL = 16
-"""Pixels of a cell, walls included: each cell is one patch of 16."""
 
 Cell = tuple[int, int]
 """Row and column."""
@@ -117,10 +115,10 @@ class Maze:
 class Mazes:
     """Mazes of square cells with three questions each: is there a way, its length, its steps, its first step, walls.
 
-    One cell is one patch; a cell without walls is blank. Difficulty 1 has 3 × 3 cells and ways of two to four steps,
-    10 has 12 × 12 and up to 22 steps; with and without loops. A quarter of the mazes has no way, and these are asked
-    about as often as others, so yes and no are even. Lengths are even, too. Splits differ in walls, start or goal.
-    ``out_of_range`` is one to five cells larger than the largest in training, with ways of 23 to 32 steps.
+    One cell, walls included, is one patch; one without walls is blank. Difficulty 1 has 3 × 3 cells and ways of two to
+    four steps, 10 has 12 × 12 and up to 22 steps; with and without loops. A quarter of the mazes has no way, and these
+    are asked about as often as others, so yes and no are even. Lengths are even, too. Splits differ in walls, start or
+    goal. ``out_of_range`` is one to five cells larger than the largest in training, with ways of 23 to 32 steps.
     """
 
     name = "mazes"
@@ -160,9 +158,9 @@ class Mazes:
             return Score(0.0, f"{reply.strip()!r} does not end at G")
         return Score(1.0) if len(said) == fewest else Score(0.0, f"{len(said)} steps, but {fewest} are enough")
 
-    def trace(self, example: Example) -> Document:
-        """Return the maze, the questions, the ways walked in thought, and the answers."""
-        return trace(example)
+    def trace(self, example: Example, *, acting: bool = False) -> Document:
+        """Return the maze, the questions, the ways walked in thought (if `acting`: drawn), and the answers."""
+        return trace(example, acting=acting)
 
 
 def shortest_way(maze: Maze, goal: Cell | None = None) -> str:
@@ -323,20 +321,33 @@ def _ask(maze: Maze, lengths: range, solvable: bool, rng: random.Random) -> tupl
     return tuple(questions)
 
 
+def _drawn(maze: Maze, letters: str, *, counted: bool = False) -> tuple[str | Call, ...]:
+    """Return the calls that draw a way from S, one a step, so that each is seen before the next; perhaps `counted`."""
+    steps: list[str | Call] = []
+    for number, letter in enumerate(letters, 1):
+        start = [[coordinate + 0.5 for coordinate in maze.start]] if number == 1 else []
+        steps.append(call("draw", letter, *start))
+        if counted:
+            steps.append(str(number))
+    return tuple(steps)
+
+
 def _reach(maze: Maze, rng: random.Random) -> Question:
-    reached = maze.distances(maze.start)
+    text, reached = rng.choice(WORDINGS["reach"]), maze.distances(maze.start)
     if maze.goal in reached:
-        return Question(rng.choice(WORDINGS["reach"]), "yes", "reach", " ".join(maze.way) + " G", 0.5)
+        thoughts, steps = " ".join(maze.way) + " G", (*_drawn(maze, maze.way), "G")
+        return Question(text, "yes", "reach", thoughts, 0.5, steps=steps)
     # The nearest one can get, as the crow flies; x says that it ends there.
     nearest = min(reached, key=lambda c: (abs(c[0] - maze.goal[0]) + abs(c[1] - maze.goal[1]), reached[c], c))
-    thoughts = " ".join([*shortest_way(maze, nearest), "x"])
-    return Question(rng.choice(WORDINGS["reach"]), "no", "reach", thoughts, 0.5)
+    way = shortest_way(maze, nearest)
+    return Question(text, "no", "reach", " ".join([*way, "x"]), 0.5, steps=(*_drawn(maze, way), "x"))
 
 
 def _length(maze: Maze, lengths: range, rng: random.Random) -> Question:
     way = maze.way
     thoughts = " ".join(f"{letter}{step}" for step, letter in enumerate(way, 1))
-    return Question(rng.choice(WORDINGS["length"]), str(len(way)), "length", thoughts, 1 / len(lengths))
+    text, steps = rng.choice(WORDINGS["length"]), _drawn(maze, way, counted=True)
+    return Question(text, str(len(way)), "length", thoughts, 1 / len(lengths), steps=steps)
 
 
 def _way(maze: Maze, lengths: range, rng: random.Random) -> Question:
@@ -344,7 +355,8 @@ def _way(maze: Maze, lengths: range, rng: random.Random) -> Question:
     # The best blind guess is one of the shortest ways there can be. A step rarely goes back, and often two ways count:
     # about two choices a step, twice as many at the first.
     chance = 1 / len(lengths) / 2 ** (lengths[0] + 1)
-    return Question(rng.choice(WORDINGS["way"]), answer, "way", "", chance, {"maze": maze})
+    text, steps = rng.choice(WORDINGS["way"]), _drawn(maze, maze.way)
+    return Question(text, answer, "way", "", chance, {"maze": maze}, steps)
 
 
 def _first(maze: Maze, lengths: range, rng: random.Random) -> Question:
@@ -352,7 +364,8 @@ def _first(maze: Maze, lengths: range, rng: random.Random) -> Question:
     right = [x for x in STEPS if maze.is_open(maze.start, x) and left[_moved(maze.start, x)] < left[maze.start]]
     way = maze.way
     text = rng.choice(WORDINGS["first"])
-    return Question(text, way[0], "first", " ".join(way), len(right) / len(STEPS), {"first": right})
+    chance = len(right) / len(STEPS)
+    return Question(text, way[0], "first", " ".join(way), chance, {"first": right}, _drawn(maze, way))
 
 
 def _wall(maze: Maze, mark: str, rng: random.Random) -> Question:

@@ -64,10 +64,10 @@ class ReasoningGym:
         value = min(1.0, max(0.0, value))
         return Score(value) if value == 1.0 else Score(value, f"the set's verifier gives {value:g}")
 
-    def trace(self, example: Example) -> Document:
+    def trace(self, example: Example, *, acting: bool = False) -> Document:
         """Return the question and its answer; where the set knows no answer, the question alone."""
         question = example.questions[0]
-        return trace(example) if question.answer else Document((Part(question.text, "user"),))
+        return trace(example, acting=acting) if question.answer else Document((Part(question.text, "user"),))
 
     def _level(self, difficulty: int, split: Split) -> int:
         factory = _factory()

@@ -1,10 +1,12 @@
 """Questions about scenes: what can be asked of one, in which words, and what is counted on the way to the answer."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from castalia.document import Call
 from castalia.tasks.drawing import PALETTE
+from castalia.tasks.steps import call, mark
 from castalia.tasks.task import Question
 
 WORDINGS: dict[str, tuple[str, ...]] = {
@@ -147,7 +149,8 @@ def _word(kind: str, rng: random.Random, **names: str) -> str:
 def _count(scene: Scene, rng: random.Random) -> Question:
     things = scene.things
     thoughts = _numbered([thing.colour for thing in things])
-    return Question(_word("count", rng), str(len(things)), "count", thoughts, 1 / scene.counts)
+    chance = 1 / scene.counts
+    return Question(_word("count", rng), str(len(things)), "count", thoughts, chance, steps=_marked(things))
 
 
 def _count_some(scene: Scene, rng: random.Random) -> Question:
@@ -156,11 +159,24 @@ def _count_some(scene: Scene, rng: random.Random) -> Question:
     some = f"{scene.some} things" if by_colour else _plural(scene.some)
     thoughts = _numbered([thing.shape if by_colour else thing.colour for thing in found])
     chance = 1 / (scene.most_some + 1)
-    return Question(_word("count some", rng, some=some), str(len(found)), "count some", thoughts or "none", chance)
+    text = _word("count some", rng, some=some)
+    return Question(text, str(len(found)), "count some", thoughts or "none", chance, steps=_marked(found))
 
 
 def _numbered(names: list[str]) -> str:
     return ", ".join(f"{name} {number}" for number, name in enumerate(names, 1))
+
+
+def _marked(things: Sequence[Thing]) -> tuple[Call, ...]:
+    """Return the calls that mark things with the numbers from 1 on."""
+    return tuple(mark(thing.x, thing.y, str(number)) for number, thing in enumerate(things, 1))
+
+
+def _related(a: Thing, b: Thing, axis: int) -> tuple[Call, ...]:
+    """Return the calls that mark two things and state how the first stands to the second along `axis`."""
+    sign = 1 if a.middle[axis] > b.middle[axis] else -1
+    relation = next(side for side, direction in SIDES.items() if direction == (axis, sign))
+    return mark(a.x, a.y, "a"), mark(b.x, b.y, "b"), call("relate", "a", relation, "b")
 
 
 def _plural(shape: str) -> str:
@@ -222,7 +238,8 @@ def _side(scene: Scene, rng: random.Random) -> Question | None:
         return None
     a, b = two
     answer = "yes" if (a.middle[axis] - b.middle[axis]) * sign > 0 else "no"
-    return Question(_word("side", rng, a=a.name, b=b.name, side=side), answer, "side", "", 0.5)
+    text = _word("side", rng, a=a.name, b=b.name, side=side)
+    return Question(text, answer, "side", "", 0.5, steps=_related(a, b, axis))
 
 
 def _which_side(scene: Scene, rng: random.Random) -> Question | None:
@@ -232,7 +249,8 @@ def _which_side(scene: Scene, rng: random.Random) -> Question | None:
         return None
     a, b = two
     further = max(two, key=lambda thing: thing.middle[axis] * sign)
-    return Question(_word("which side", rng, a=a.name, b=b.name, way=way), further.name, "which side", "", 0.5)
+    text = _word("which side", rng, a=a.name, b=b.name, way=way)
+    return Question(text, further.name, "which side", "", 0.5, steps=_related(a, b, axis))
 
 
 def _outermost(scene: Scene, rng: random.Random) -> Question | None:

@@ -109,9 +109,9 @@ class Scenes:
             words = words[1:]
         return score_exact(example.questions[index], " ".join(words))
 
-    def trace(self, example: Example) -> Document:
-        """Return the scene, the questions, what was counted or looked up on the way, and the answers."""
-        return trace(example)
+    def trace(self, example: Example, *, acting: bool = False) -> Document:
+        """Return the scene, the questions, what was counted (if `acting`: marked) on the way, and the answers."""
+        return trace(example, acting=acting)
 
 
 def draw(scene: Scene, level: Level, background: Colour, rng: random.Random) -> Image:

@@ -179,9 +179,9 @@ class SpokenPrompts:
             return Score(1.0)
         return score_exact(question, reply)
 
-    def trace(self, example: Example) -> Document:
+    def trace(self, example: Example, *, acting: bool = False) -> Document:
         """Return the sound, the questions, thoughts and answers."""
-        return trace(example)
+        return trace(example, acting=acting)
 
     def _possible(self, kind: str, level: Level, split: Split) -> bool:
         if kind == "transcribe":

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from castalia.document import Document
+from castalia.tasks.steps import call
 from castalia.tasks.task import Example, Question, Score, Split, generator, held_out, score_exact, trace
 
 
@@ -73,9 +74,9 @@ class Sums:
         """Compare exactly; spaces and commas inside the number do not matter."""
         return score_exact(example.questions[index], reply.replace(",", "").replace(" ", ""))
 
-    def trace(self, example: Example) -> Document:
-        """Return the problem, its columns and the answer."""
-        return trace(example)
+    def trace(self, example: Example, *, acting: bool = False) -> Document:
+        """Return the problem, its columns (if `acting`: what the calculator says) and the answer."""
+        return trace(example, acting=acting)
 
 
 def columns_plus(a: int, b: int) -> str:
@@ -135,6 +136,8 @@ def long_division(a: int, b: int) -> str:
     return ", ".join(steps) or f"{a}=0*{b}+{a}"
 
 
+OPERATIONS = {"plus": "+", "minus": "-", "times": "*", "quotient": "//", "remainder": "%"}
+
 Made = tuple[str, Question]
 Maker = Callable[[Level, random.Random], Made]
 
@@ -145,9 +148,15 @@ def _number(digits: int, rng: random.Random) -> int:
     return rng.randint(0 if length == 1 else 10 ** (length - 1), 10**length - 1)
 
 
-def _question(kind: str, answer: int, thoughts: str, rng: random.Random, **values: object) -> Question:
-    chance = 0.1 ** len(str(abs(answer)))
-    return Question(rng.choice(WORDINGS[kind]).format(**values), str(answer), kind, thoughts, chance)
+def _question(
+    kind: str, answer: int, thoughts: str, rng: random.Random, a: int | str, b: int = 0, chance: float | None = None
+) -> Question:
+    """Word a question about `a` and `b` (or the chain `a`); what has two digits somewhere is left to the calculator."""
+    text = rng.choice(WORDINGS[kind]).format(a=a, b=b)
+    expression = f"{a}{OPERATIONS[kind]}{b}" if kind in OPERATIONS else str(a)
+    steps = (call("calculator", expression),) if max(len(str(a)), len(str(b))) > 1 else ()
+    chance = 0.1 ** len(str(abs(answer))) if chance is None else chance
+    return Question(text, str(answer), kind, thoughts, chance, steps=steps)
 
 
 def _plus(level: Level, rng: random.Random) -> Made:
@@ -182,8 +191,7 @@ def _quotient(level: Level, rng: random.Random) -> Made:
 
 def _remainder(level: Level, rng: random.Random) -> Made:
     a, b = _divided(level, rng)
-    wording = rng.choice(WORDINGS["remainder"]).format(a=a, b=b)
-    return f"{a}/{b}", Question(wording, str(a % b), "remainder", long_division(a, b), 1 / b)
+    return f"{a}/{b}", _question("remainder", a % b, long_division(a, b), rng, a, b, chance=1 / b)
 
 
 def _chain(level: Level, rng: random.Random) -> Made:

@@ -5,7 +5,7 @@ import zlib
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from castalia.document import Document, Part
+from castalia.document import Call, Document, Part
 from castalia.errors import TaskError, nearest
 
 Split = Literal["train", "held_out", "out_of_range"]
@@ -20,6 +20,10 @@ class Question:
     `kind` names the sort of question inside the family (``read``, ``compare``); `answer` is the reference answer in
     its canonical spelling; `thoughts` are reference thoughts, empty where none help; `chance` is the probability that
     a blind guess is right; `facts` is what the family's verifier needs beyond the answer.
+
+    `steps` are reference thoughts that act: words, and calls without what they return. They stand in place of
+    `thoughts` where a trace acts. `hidden` says that the context as it is first seen does not hold the answer: only
+    what the steps bring to light does.
     """
 
     text: str
@@ -28,6 +32,8 @@ class Question:
     thoughts: str = ""
     chance: float = 0.0
     facts: dict[str, Any] = field(default_factory=dict)
+    steps: tuple[str | Call, ...] = ()
+    hidden: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,11 @@ class Example:
     def prompt(self, index: int = 0) -> Document:
         """Return the document put to the model for question `index`: the context and that question, no answer."""
         return self.context + Document((Part(self.questions[index].text, "user"),))
+
+    @property
+    def hidden(self) -> bool:
+        """Whether a question of it cannot be answered without acting."""
+        return any(question.hidden for question in self.questions)
 
 
 @dataclass(frozen=True)
@@ -67,8 +78,11 @@ class Task(Protocol):
         """Judge the final answer `reply` to question `index`, exactly and without a model."""
         ...
 
-    def trace(self, example: Example) -> Document:
-        """Return the whole document to learn from: context, then every question with its thoughts and answer."""
+    def trace(self, example: Example, *, acting: bool = False) -> Document:
+        """Return the whole document to learn from: context, then every question with its thoughts and answer.
+
+        If `acting`, questions that have steps are thought about in these; what their calls return is still to come.
+        """
         ...
 
 
@@ -98,12 +112,17 @@ def score_exact(question: Question, reply: str) -> Score:
     return Score(1.0) if said == wanted else Score(0.0, f"expected {question.answer!r}, got {reply.strip()!r}")
 
 
-def trace(example: Example) -> Document:
-    """Return the example's context followed by every question, its thoughts and its answer, the last two learned."""
+def trace(example: Example, *, acting: bool = False) -> Document:
+    """Return the example's context followed by every question, its thoughts and its answer, the last two learned.
+
+    If `acting`, steps take the place of thoughts where there are any. Without them the answer to a hidden question is
+    not learned: it would be learning to guess.
+    """
     parts = []
     for question in example.questions:
         parts.append(Part(question.text, "user"))
-        if question.thoughts:
-            parts.append(Part(question.thoughts, "assistant", learned=True, thought=True))
-        parts.append(Part(question.answer, "assistant", learned=True))
+        plain = (question.thoughts,) if question.thoughts else ()
+        for thought in question.steps if acting and question.steps else plain:
+            parts.append(Part(thought, "assistant", learned=True, thought=True))
+        parts.append(Part(question.answer, "assistant", learned=acting or not question.hidden))
     return example.context + Document(tuple(parts))

@@ -63,13 +63,13 @@ def pretrain(
 
 def open_data(recipe: Recipe, directory: Path) -> tuple[Mixture, Perception]:
     """Return the mixture and the perception of a run; called inside every worker."""
-    return Mixture(recipe.data, build_task), load_perception(directory)
+    return Mixture(recipe.data, build_task, perception=recipe.perception), load_perception(directory)
 
 
 def held_out_batches(recipe: Recipe, directory: Path, documents: int = HELD_OUT_DOCUMENTS) -> list[Batch]:
     """Return packed batches of the held-out split of the recipe's mixture."""
     perception = load_perception(directory)
-    mixture = Mixture(recipe.data, build_task, split="held_out")
+    mixture = Mixture(recipe.data, build_task, "held_out", recipe.perception)
     feed, special = recipe.feed, perception.special
     sequences = (
         perception(mixture.document(index)).whole_answers(feed.length, special["end"]) for index in range(documents)

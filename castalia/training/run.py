@@ -6,6 +6,7 @@ from pathlib import Path
 
 from castalia.data.catalog import build_task
 from castalia.data.mixture import Mixture
+from castalia.document import Call, Document
 from castalia.errors import CheckpointError, RecipeError
 from castalia.model.decoder import Decoder
 from castalia.perception.perceive import Perception
@@ -29,13 +30,19 @@ def create_run(recipe: Recipe, directory: Path) -> Recipe:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CheckpointError(f"cannot make the directory {directory}: {error.strerror or error}") from error
-    mixture = Mixture(recipe.data, build_task)
-    texts = (mixture.document(-1 - index).text(thoughts=True) for index in range(TOKENIZER_DOCUMENTS))
+    mixture = Mixture(recipe.data, build_task, perception=recipe.perception)
+    texts = (_written(mixture.document(-1 - index)) for index in range(TOKENIZER_DOCUMENTS))
     tokenizer = Tokenizer.train(texts, recipe.vocab_size)
     replace_file(directory / "tokenizer.json", tokenizer.to_json())
     recipe = _resolve(recipe, tokenizer.vocab_size)
     replace_file(path, json.dumps(recipe.to_json(), indent=2))
     return recipe
+
+
+def _written(document: Document) -> str:
+    """Return all that is written in a document, calls too: what the tokenizer learns from."""
+    written = [part.content for part in document if isinstance(part.content, str | Call)]
+    return " ".join(item if isinstance(item, str) else f"{item.name} {item.arguments}" for item in written)
 
 
 def _resolve(recipe: Recipe, vocab_size: int) -> Recipe:

@@ -84,7 +84,9 @@ def ask(engine: Engine, actor: Recorder, sampling: Sampling, budget: Budget | No
 
 def test_a_call_is_carried_out_and_its_result_perceived(engine: Engine, script: Callable[..., Sampling]) -> None:
     actor = Recorder(lambda call: Document((Part("3", "tool"),)))
-    reply = ask(engine, actor, script("<think>", "a", "<call>", 'sum {"of":[1]}', "</call>", "b", "</think>", "c", "<end>"))
+    reply = ask(
+        engine, actor, script("<think>", "a", "<call>", 'sum {"of":[1]}', "</call>", "b", "</think>", "c", "<end>")
+    )
     assert actor.calls == [Call("sum", '{"of":[1]}')]
     assert [(p.content, p.author, p.thought) for p in reply.document] == [
         ("a", "assistant", True),
@@ -142,7 +144,9 @@ def test_while_one_waits_for_its_action_others_go_on(engine: Engine, script: Cal
             return pool.submit(lambda: (time.sleep(0.3), Document((Part("3", "tool"),)))[1])
 
         question = Document((Part("which?"),))
-        acting = engine.submit(question, script("<call>", "wait", "</call>", "one", "<end>"), Budget(30), Recorder(slow))
+        acting = engine.submit(
+            question, script("<call>", "wait", "</call>", "one", "<end>"), Budget(30), Recorder(slow)
+        )
         quick = engine.submit(question, script("two", "<end>"), Budget(30))
         order = []
         while not engine.idle:

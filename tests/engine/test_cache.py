@@ -73,9 +73,7 @@ def test_a_hundred_forks_take_little_more_memory_than_one(fresh: Engine) -> None
     assert fresh.pool.free == free
 
 
-def test_with_too_little_memory_for_all_at_once_every_reply_is_the_same(
-    engine: Engine, prompts: Prompts
-) -> None:
+def test_with_too_little_memory_for_all_at_once_every_reply_is_the_same(engine: Engine, prompts: Prompts) -> None:
     expected = engine.generate(prompts(40), Sampling(1.0, seed=1), Budget(40))
     config = engine.model.config
     page = 2 * config.layers * config.key_value_heads * config.head_dim * 4 * PAGE
@@ -91,9 +89,7 @@ def test_a_prompt_larger_than_the_cache_is_refused(engine: Engine) -> None:
         small.generate([asked(LONG)])
 
 
-def test_new_weights_make_old_keys_and_values_forgotten(
-    make_engine: Callable[..., Engine], config: object
-) -> None:
+def test_new_weights_make_old_keys_and_values_forgotten(make_engine: Callable[..., Engine], config: object) -> None:
     engine = make_engine(config)
     engine.generate([asked(LONG)], budget=Budget(4))
     with torch.no_grad():

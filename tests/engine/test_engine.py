@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from castalia.document import Document, Part
+from castalia.document import Document
 from castalia.engine.engine import Engine
 from castalia.engine.request import Budget, Reply, Sampling
 from castalia.model.config import ModelConfig

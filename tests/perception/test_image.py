@@ -236,6 +236,19 @@ def test_fitting_shrinks_to_the_limit_and_keeps_the_shape() -> None:
     assert (fit(Image(np.full((90, 60, 3), 200, np.uint8)), 30).pixels_HWC == 200).all()
 
 
+@given(st.integers(1, 8), st.integers(1, 8), st.integers(2, 5), st.integers(0, 2**32 - 1))
+def test_fitting_by_a_whole_number_takes_means_so_that_nothing_else_can_be_told(
+    height: int, width: int, ratio: int, seed: int
+) -> None:
+    pixels_HWC = np.random.default_rng(seed).integers(0, 256, (height * ratio, width * ratio, 3), np.uint8)
+    small_HWC = fit(Image(pixels_HWC), max(height, width)).pixels_HWC
+    means_HWC = pixels_HWC.reshape(height, ratio, width, ratio, 3).mean(axis=(1, 3))
+    # Rounded in fixed point: a mean just above a half may come out below it.
+    np.testing.assert_allclose(small_HWC, means_HWC, rtol=0, atol=0.5 + 0.5 / ratio**2 + 1e-9)
+    shuffled_HWC = pixels_HWC.reshape(height, ratio, width, ratio, 3)[:, ::-1, :, ::-1].reshape(pixels_HWC.shape)
+    np.testing.assert_array_equal(fit(Image(shuffled_HWC), max(height, width)).pixels_HWC, small_HWC)
+
+
 @st.composite
 def pictures(draw: st.DrawFn) -> Image:
     """Draw pictures from empty to full: a background, and rectangles of one colour or of noise on it."""

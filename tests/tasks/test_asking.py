@@ -9,7 +9,7 @@ import pytest
 
 from castalia.document import Document, Image, Part, Speech
 from castalia.errors import TaskError
-from castalia.tasks.asking import VOICES, ask_by_voice, present, spoken
+from castalia.tasks.asking import LARGEST, VOICES, ask_by_voice, present, spoken
 
 PICTURE = Image(np.zeros((32, 32, 3), np.uint8))
 TRACE = Document(
@@ -53,6 +53,15 @@ def test_by_picture_the_first_question_is_in_the_picture_and_others_get_their_ow
     assert written[0][0] is PICTURE
     assert [type(part.content) for part in shown] == [Image, str, Image, str, str]
     assert [part.content for part in shown if part.learned] == ["7", "7 is odd", "yes"]
+
+
+def test_by_picture_nothing_is_written_into_a_picture_too_large_to_be_seen_at_its_size(
+    written: list[tuple[Image, str]],
+) -> None:
+    large = Image(np.zeros((LARGEST + 1, 32, 3), np.uint8))
+    shown = present(Document((Part(large), Part("Which?"))), "picture", random.Random(0))
+    assert shown.parts[0].content is large and [type(part.content) for part in shown] == [Image, Image]
+    assert written[0][0].height < LARGEST
 
 
 def test_by_picture_a_prompt_without_picture_gets_one(written: list[tuple[Image, str]]) -> None:

@@ -15,6 +15,7 @@ from castalia.tasks.drawing import (
     canvas,
     draw_shape,
     draw_text,
+    text_dots,
     text_width,
     to_image,
     write_text,
@@ -49,6 +50,13 @@ def test_text_is_as_wide_as_said_and_stands_where_said(text: str) -> None:
     for align, start in (("left", 40), ("right", 40 - text_width(text)), ("centre", 40 - text_width(text) // 2)):
         columns = np.flatnonzero(drawn(text, align).any(axis=0))
         assert (columns[0], columns[-1]) == (start, start + text_width(text) - 1)
+
+
+@pytest.mark.parametrize("text", ["7", "10", "Mo", "pig"])
+def test_dots_are_those_that_are_drawn(text: str) -> None:
+    dots = text_dots(text)
+    assert dots.dtype == bool and dots.shape == (8, text_width(text))
+    assert (dots == drawn(text)[6:14, 40 : 40 + text_width(text)]).all()
 
 
 def test_accents_are_dropped_and_foreign_signs_become_question_marks() -> None:

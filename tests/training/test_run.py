@@ -119,3 +119,11 @@ def test_ctrl_c_ends_a_run_with_a_word_and_the_same_command_goes_on(
     assert 8 <= len(read_metrics(directory / "metrics.jsonl")) < 60
     assert command.run(directory).returncode == 0
     assert_same_run(directory, undisturbed)
+
+
+def test_the_tokenizer_learns_from_calls_too(tiny: Recipe, tmp_path: Path) -> None:
+    lengths = []
+    for acting in ("0", "1"):
+        create_run(tiny.override({"data.acting": acting}), tmp_path / acting)
+        lengths.append(len(load_perception(tmp_path / acting).tokenizer.encode("calculator")))
+    assert lengths[1] < lengths[0]

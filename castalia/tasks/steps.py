@@ -1,0 +1,24 @@
+"""Steps: reference thoughts that act. How families write calls, and name places in their pictures."""
+
+import json
+from typing import Any
+
+from castalia.document import Call
+
+CELL = 16
+"""Pixels of a cell, on a picture seen at its own size: places are in cells, and a cell is one patch."""
+
+
+def call(name: str, *arguments: Any) -> Call:
+    """Return the call of an action, its `arguments` in order, as short as JSON can say it."""
+    return Call(name, json.dumps(arguments, separators=(",", ":"), ensure_ascii=False))
+
+
+def place(x: int, y: int) -> list[float]:
+    """Return the middle of the cell that pixel (`x`, `y`) lies in: row and column, in cells."""
+    return [y // CELL + 0.5, x // CELL + 0.5]
+
+
+def mark(x: int, y: int, label: str = "") -> Call:
+    """Return the call that rings the cell of pixel (`x`, `y`): no more than this one patch changes."""
+    return call("mark", place(x, y), label) if label else call("mark", place(x, y))

@@ -1,0 +1,89 @@
+"""The mixture: one index, one document; thoughts act in the share that is asked for, and where they must."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from castalia.data.catalog import build_task
+from castalia.data.mixture import DataConfig, Mixture
+from castalia.document import Call, Document, Image
+from castalia.errors import RecipeError
+from castalia.perception.perceive import PerceptionConfig
+
+SMALL = PerceptionConfig(max_side=256)
+ACTING = {"mazes": 1.0, "charts": 1.0, "scenes": 1.0, "sums": 1.0, "countdown": 1.0}
+
+
+def acts(document: Document) -> bool:
+    return any(isinstance(part.content, Call) for part in document)
+
+
+def contents(document: Document) -> list[tuple[Any, ...]]:
+    """Return what makes two documents the same: pictures by their pixels."""
+    shown = [p.content.pixels_HWC.tobytes() if isinstance(p.content, Image) else p.content for p in document]
+    return [(content, p.author, p.learned, p.thought) for content, p in zip(shown, document, strict=True)]
+
+
+@pytest.fixture
+def mix() -> Callable[..., Mixture]:
+    """Return a function that makes a mixture of families, of whatever settings."""
+    return lambda mixture, **settings: Mixture(DataConfig(mixture, **settings), build_task, perception=SMALL)
+
+
+def test_without_acting_documents_are_plain_traces(mix: Callable[..., Mixture]) -> None:
+    for name in ACTING:
+        task, mixture = build_task(name), mix({name: 1.0}, difficulties=(3,))
+        for index in range(20):
+            assert contents(mixture.document(index)) == contents(task.trace(task.sample(index, 3)))
+
+
+def test_the_same_index_gives_the_same_document_whatever_was_made_before(mix: Callable[..., Mixture]) -> None:
+    mixture, again = (mix(ACTING | {"search": 1.0}, acting=0.5, media={"text": 1, "picture": 1}) for _ in range(2))
+    made = [contents(mixture.document(index)) for index in range(60)]
+    assert [contents(again.document(index)) for index in reversed(range(60))] == made[::-1]
+
+
+def test_the_share_of_acting_documents_is_the_one_asked_for(mix: Callable[..., Mixture]) -> None:
+    for share in (0.0, 0.3, 1.0):
+        mixture = mix({"countdown": 1.0}, acting=share)
+        found = np.mean([acts(mixture.document(index)) for index in range(400)])
+        assert abs(found - share) < 3.5 * (share * (1 - share) / 400) ** 0.5 + 1e-9
+
+
+def test_which_examples_there_are_does_not_depend_on_how_many_act(mix: Callable[..., Mixture]) -> None:
+    plain, acting = mix(ACTING), mix(ACTING, acting=1.0)
+    for index in range(40):
+        one, other = plain.document(index), acting.document(index)
+        assert [p.content for p in one if p.author == "user" and isinstance(p.content, str)] == [
+            p.content for p in other if p.author == "user" and isinstance(p.content, str)
+        ]
+
+
+def test_what_is_called_was_really_done_also_where_questions_are_in_the_picture(mix: Callable[..., Mixture]) -> None:
+    mixture = mix(ACTING | {"search": 1.0}, acting=1.0, media={"picture": 1.0})
+    for index in range(60):
+        document = mixture.document(index)
+        for part, following in zip(document, document.parts[1:], strict=False):
+            if isinstance(part.content, Call):
+                assert following.author == "tool" and not str(following.content).startswith("error")
+
+
+def test_search_always_acts_and_its_pictures_are_seen_small(mix: Callable[..., Mixture]) -> None:
+    mixture = mix({"search": 1.0})
+    for index in range(20):
+        document = mixture.document(index)
+        crops = [part.content for part in document if part.author == "tool"]
+        assert acts(document) and crops
+        assert all(isinstance(crop, Image) and crop.height == 64 for crop in crops)
+
+
+def test_settings_that_cannot_work_are_refused() -> None:
+    with pytest.raises(RecipeError, match=r"perception\.max_side=256"):
+        Mixture(DataConfig({"search": 1.0}), build_task)
+    with pytest.raises(RecipeError, match=r"perception\.patch_size=16"):
+        Mixture(DataConfig({"mazes": 1.0}, acting=0.5), build_task, perception=PerceptionConfig(patch_size=8))
+    with pytest.raises(RecipeError, match="a share from 0 to 1"):
+        Mixture(DataConfig({"mazes": 1.0}, acting=1.5), build_task)
+    assert Mixture(DataConfig({"mazes": 1.0}), build_task, perception=PerceptionConfig(patch_size=8)).document(0).parts
