@@ -8,8 +8,10 @@ from pathlib import Path
 
 from castalia.actions.action import Action
 from castalia.document import Document
-from castalia.errors import RecipeError
+from castalia.errors import RecipeError, nearest
 from castalia.perception.perceive import PerceptionConfig
+from castalia.tasks.effort import EFFORTS, Effort, limit, tell
+from castalia.tasks.merging import merged
 from castalia.tasks.steps import CELL
 from castalia.tasks.task import Split, Task
 
@@ -27,6 +29,10 @@ class DataConfig:
     acting: float = 0.0
     """Share of documents whose thoughts act: mark, draw, reckon by calculator. Where there is no answer without acting,
     as in ``search``, all do."""
+    efforts: dict[str, float] = field(default_factory=dict)
+    """Share of documents by effort: how much thought is wanted, which the model is told. None: all at medium."""
+    merging: float = 0.0
+    """Share of documents that answer from what several agents have concluded."""
     seed: int = 0
 
 
@@ -51,6 +57,8 @@ class Mixture:
         self.config, self.split, self.perception = config, split, perception or PerceptionConfig()
         if not 0 <= config.acting <= 1:
             raise RecipeError(f"data.acting is a share from 0 to 1, not {config.acting}")
+        if unknown := next((effort for effort in config.efforts if effort not in EFFORTS), None):
+            raise RecipeError(f"data.efforts has an unknown effort {unknown!r}: {nearest(unknown, EFFORTS)}")
         self.names = sorted(name for name, share in config.mixture.items() if share > 0)
         if not self.names or not config.difficulties:
             raise RecipeError("data.mixture needs a task with a share above 0, and data.difficulties a difficulty")
@@ -72,15 +80,25 @@ class Mixture:
             example = task.sample(index, difficulty, self.split)
             medium = generator.choices(media, shares)[0]
             # At a share of 0 nothing is drawn, and so all documents are what they were before there were actions.
+            if not example.hidden and self.config.merging and generator.random() < self.config.merging:
+                return merged(task, example, generator)
             acting = example.hidden or (self.config.acting > 0 and generator.random() < self.config.acting)
+            effort = self._effort(generator, acting)
             document = task.trace(example, acting=acting)
             if medium != "text":
                 from castalia.tasks.asking import present
 
                 document = present(document, medium, generator)
-            return self._enacted(document) if acting else document
+            return tell(effort, acting=acting) + limit(self._enacted(document) if acting else document, effort)
 
         return sample
+
+    def _effort(self, generator: random.Random, acting: bool) -> Effort:
+        """Draw an effort; who is asked for little does not act."""
+        possible = {effort: self.config.efforts.get(effort, 0.0) for effort in EFFORTS[-2 if acting else 0 :]}
+        if not any(possible.values()):
+            return "medium"
+        return generator.choices(list(possible), list(possible.values()))[0]
 
     def _check_places(self, name: str, task: Task) -> None:
         seen_side = getattr(task, "seen_side", None)

@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime
+import fnmatch
 import json
 import os
 import platform
@@ -20,12 +21,21 @@ BLOCK = re.compile(r"(<!-- figures: ([a-z_-]+) -->\n).*?(<!-- end -->)", re.DOTA
 
 GOALS: dict[str, tuple[str, str]] = {
     "hf_ratio_256": ("training step against Hugging Face's Llama of width 256, dense tokens", "≥ 1.15 times"),
+    "hf_ratio_*": ("the same at this width", ""),
     "peak_share_256": ("share of the machine's measured GEMM peak, width 256", "≥ 0.65"),
+    "peak_share_*": ("the same at this width", ""),
+    "tokens_per_second_*": ("tokens trained per second at this width", ""),
     "documents_ratio": ("documents of `pocket` learned per second against the usual way", "≥ 3 times"),
+    "documents_per_second": ("documents of `pocket` learned per second", ""),
     "optimizer_share": ("optimizer's share of a step of `pocket`", "≤ 0.10"),
     "feed_ratio": ("tokens made by one worker over tokens the trainer uses", "≥ 5 times"),
+    "positions_per_second_*": ("positions made per second by one worker", ""),
+    "documents_per_second_*": ("documents made per second by one worker", ""),
+    "flops_ratio_*": ("FLOPs a question with empty patches over without", ""),
+    "accuracy_without_*": ("accuracy of the model trained without empty patches", ""),
+    "accuracy_with_*": ("accuracy of the model trained with every patch", ""),
 }
-"""What a figure means, and what it should be, where that was said beforehand."""
+"""What a figure means, and what it should be, where that was said beforehand. The first pattern that fits counts."""
 
 
 def origin(command: str) -> dict[str, str]:
@@ -90,7 +100,8 @@ def as_table(record: dict[str, Any]) -> str:
     """
     rows = ["| figure | what it is | goal | measured |", "|---|---|---|---|"]
     for name, value in record["figures"].items():
-        what, goal = record.get("about", {}).get(name) or GOALS.get(name, ("", ""))
+        fitting = (about for pattern, about in GOALS.items() if fnmatch.fnmatchcase(name, pattern))
+        what, goal = record.get("about", {}).get(name) or next(fitting, ("", ""))
         rows.append(f"| `{name}` | {what} | {goal} | {value:,} |")
     origin = f"`{record['command']}` · {record['date']} · commit {record['commit']} · {record['machine']}"
     return "\n".join([*rows, "", origin])

@@ -1,16 +1,12 @@
 """Effort: how much the model may think before it answers. It is told, and the engine holds it to it."""
 
 from dataclasses import dataclass
-from typing import Literal
 
-from castalia.document import Document, Part
+from castalia.document import Document
 from castalia.engine.request import Budget
 from castalia.errors import EngineError, nearest
+from castalia.tasks.effort import THINKING, Effort, tell
 
-Effort = Literal["none", "minimal", "low", "medium", "high"]
-
-THINKING: dict[Effort, int] = {"none": 0, "minimal": 16, "low": 48, "medium": 128, "high": 512}
-"""Tokens of thought at most, by effort; at the limit thoughts are ended and the model answers."""
 ACTIONS: dict[Effort, int] = {"none": 0, "minimal": 0, "low": 4, "medium": 16, "high": 64}
 """Actions at most, by effort."""
 ANSWER = 96
@@ -25,10 +21,12 @@ class Thinking:
     budget: Budget
 
 
-def with_effort(prompt: Document, effort: Effort, seconds: float | None = None) -> Thinking:
-    """Tell the model of `effort`, and limit it. Raises EngineError for an unknown one."""
+def with_effort(
+    prompt: Document, effort: Effort = "medium", *, acting: bool = False, seconds: float | None = None
+) -> Thinking:
+    """Tell the model of `effort` and of its actions, and limit both. Raises EngineError for an unknown effort."""
     if effort not in THINKING:
         raise EngineError(f"unknown effort {effort!r}: {nearest(effort, THINKING)}")
-    thinking = THINKING[effort]
-    told = Document((Part(effort, "system"),)) + prompt
-    return Thinking(told, Budget(thinking + ANSWER, thinking, seconds, ACTIONS[effort]))
+    thinking, actions = THINKING[effort], ACTIONS[effort] if acting else 0
+    told = tell(effort, acting=actions > 0) + prompt
+    return Thinking(told, Budget(thinking + ANSWER, thinking, seconds, actions))

@@ -172,7 +172,9 @@ def _question(kind: str, chart: Chart, spots: list[list[Spot]], rng: random.Rand
     a, b, c = ([*spoken, "", ""])[:3]
     wording = rng.choice(WORDINGS[kind])
     text = wording.format(a=a, b=b, c=c, v=bound, of=view.of, things=THINGS[chart.kind])
-    return Question(text, answer, kind, thoughts, _chance(kind, chart, len(names)), steps=steps)
+    options = ["rising", "falling"] if kind == "trend" else names
+    chance = _chance(kind, chart, len(names))
+    return Question(text, answer, kind, thoughts, chance, {"options": options}, steps)
 
 
 def _subject(kind: str, view: View, rng: random.Random) -> list[int]:

@@ -110,17 +110,36 @@ class Countdown:
             return Score(0.0, f"uses {sorted(used)}, not {sorted(facts['numbers'])}")
         return Score(1.0) if value == facts["target"] else Score(0.0, f"makes {value}, not {facts['target']}")
 
+    def mistake(self, example: Example, index: int, rng: random.Random) -> str:
+        """Return an expression of the numbers that misses the target."""
+        _, end = _play(example.questions[index].facts["numbers"], LEVELS[example.difficulty], rng)
+        return end.text
+
+    def check(self, example: Example, index: int, answers: list[str]) -> str:
+        """Return thoughts that work out answers, each once, up to the first that is right; else the usual ones."""
+        target = example.questions[index].facts["target"]
+        lines = []
+        for answer in dict.fromkeys(answers):
+            if answer == "-":
+                continue
+            steps: list[str] = []
+            evaluate(answer, target, steps)
+            if self.score(example, answer, index).value == 1:
+                return "\n".join([*lines, ", ".join(steps)])
+            lines.append(f"{', '.join(steps)} no")
+        return "\n".join([*lines, example.questions[index].thoughts])
+
     def trace(self, example: Example, *, acting: bool = False) -> Document:
         """Return the problem, the attempts (if `acting`: and a check by the calculator) and the expression."""
         return trace(example, acting=acting)
 
 
-def evaluate(expression: str, target: int | None = None) -> tuple[Fraction, list[int]]:
+def evaluate(expression: str, target: int | None = None, steps: list[str] | None = None) -> tuple[Fraction, list[int]]:
     """Return the exact value of `expression` (integers, ``+ - * / ( )``) and the integers used, in order.
 
-    A final ``= target`` is left out. Raises TaskError saying what is wrong: no expression, unbalanced brackets,
-    division by zero, more than `LONGEST_REPLY` characters. Nothing is ever executed, and nothing recurses.
-    (Dijkstra's shunting-yard, 1961.)
+    Every operation is added to `steps`, as ``8-6=2``. A final ``= target`` is left out. Raises TaskError saying what is
+    wrong: no expression, unbalanced brackets, division by zero, more than `LONGEST_REPLY` characters. Nothing is ever
+    executed, and nothing recurses. (Dijkstra's shunting-yard, 1961.)
     """
     text = expression.strip().rstrip(".").strip()
     if len(text) > LONGEST_REPLY:
@@ -143,13 +162,13 @@ def evaluate(expression: str, target: int | None = None) -> tuple[Fraction, list
             waiting.append(token)
         elif token == ")":
             while waiting and waiting[-1] != "(":
-                _apply(waiting.pop(), values)
+                _apply(waiting.pop(), values, steps)
             if not waiting:
                 raise TaskError("a bracket is closed that was not opened")
             waiting.pop()
         elif token in PRECEDENCE:
             while waiting and PRECEDENCE.get(waiting[-1], 0) >= PRECEDENCE[token]:
-                _apply(waiting.pop(), values)
+                _apply(waiting.pop(), values, steps)
             waiting.append(token)
             operand_next = True
         else:
@@ -161,11 +180,11 @@ def evaluate(expression: str, target: int | None = None) -> tuple[Fraction, list
     while waiting:
         if waiting[-1] == "(":
             raise TaskError("a bracket is not closed")
-        _apply(waiting.pop(), values)
+        _apply(waiting.pop(), values, steps)
     return values[0], used
 
 
-def _apply(operation: str, values: list[Fraction]) -> None:
+def _apply(operation: str, values: list[Fraction], steps: list[str] | None) -> None:
     right, left = values.pop(), values.pop()
     if operation == "/" and right == 0:
         raise TaskError("division by zero")
@@ -175,6 +194,8 @@ def _apply(operation: str, values: list[Fraction]) -> None:
         values.append(left - right)
     else:
         values.append(left * right if operation == "*" else left / right)
+    if steps is not None:
+        steps.append(f"{left}{operation}{right}={values[-1]}")
 
 
 def _play(numbers: list[int], level: Level, rng: random.Random) -> tuple[list[str], Value]:

@@ -158,6 +158,19 @@ class Mazes:
             return Score(0.0, f"{reply.strip()!r} does not end at G")
         return Score(1.0) if len(said) == fewest else Score(0.0, f"{len(said)} steps, but {fewest} are enough")
 
+    def mistake(self, example: Example, index: int, rng: random.Random) -> str:
+        """Return a wrong answer: of a way, one with some letters wrong, or that ends too early or late."""
+        question = example.questions[index]
+        if question.kind != "way":
+            options = {"first": list(STEPS)}.get(question.kind, ["yes", "no"])
+            return "" if question.kind == "length" else rng.choice(options)
+        letters = question.answer.split()
+        for _ in range(rng.randint(1, 3)):
+            at = rng.randrange(len(letters))
+            letters[at : at + 1] = rng.choice(([rng.choice(list(STEPS))], [letters[at], rng.choice(list(STEPS))], []))
+            letters = letters or ["R"]
+        return " ".join(letters)
+
     def trace(self, example: Example, *, acting: bool = False) -> Document:
         """Return the maze, the questions, the ways walked in thought (if `acting`: drawn), and the answers."""
         return trace(example, acting=acting)

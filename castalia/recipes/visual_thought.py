@@ -1,0 +1,26 @@
+"""`visual_thought`: looking closer and drawing on the way to an answer; what benchmarks/visual_thought.py examines."""
+
+from castalia.data.mixture import DataConfig
+from castalia.data.stream import Feed
+from castalia.model.config import ModelConfig
+from castalia.perception.perceive import PerceptionConfig
+from castalia.training.config import TrainingConfig
+from castalia.training.recipe import Recipe
+
+
+def recipe() -> Recipe:
+    """Return a recipe for mazes, half of them drawn in, and pictures whose details must be looked at closer."""
+    return Recipe(
+        name="visual_thought",
+        vocab_size=512,
+        perception=PerceptionConfig(patch_size=16, max_side=256),
+        model=ModelConfig(width=128, layers=6, heads=4),
+        data=DataConfig(
+            mixture={"search": 0.6, "mazes": 2.0},
+            difficulties=(1, 2, 3, 4),
+            acting=0.5,
+            efforts={"none": 0.1, "medium": 0.8, "high": 0.1},
+        ),
+        feed=Feed(rows=8, length=512, streams=2),
+        training=TrainingConfig(minutes=40, other_lr=0.01),
+    )
