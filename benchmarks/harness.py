@@ -6,23 +6,39 @@ import shlex
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import torch
 
 from castalia.evals.figures import origin
+from castalia.training.run import load_recipe_of
 
 FIGURES = Path(__file__).parents[1] / "docs" / "figures"
 
 
-def options(about: str) -> argparse.ArgumentParser:
-    """Return a parser with the options every benchmark has."""
+def options(about: str, *, run: bool = False) -> argparse.ArgumentParser:
+    """Return a parser with the options every benchmark has; with `run`, that of the trained model to use too."""
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="under two minutes, coarser")
     parser.add_argument("--json", action="store_true", help="end with one line of JSON: figure names to numbers")
     parser.add_argument("--record", action="store_true", help="write docs/figures/, which README's tables come from")
+    if run:
+        parser.add_argument("--run", type=Path, help="run directory (default: the newest that was trained for it)")
     return parser
+
+
+def trained(arguments: argparse.Namespace, families: Iterable[str]) -> Path:
+    """Return the run of ``--run``, or else the newest local one that was trained on all `families`; say which."""
+    run: Path | None = arguments.run
+    if run is None:
+        runs = sorted(Path("runs").glob("*/checkpoints"), key=lambda path: path.stat().st_mtime, reverse=True)
+        able = (path.parent for path in runs if set(families) <= set(load_recipe_of(path.parent).data.mixture))
+        run = next(able, None)
+    if run is None:
+        sys.exit(f"no run under runs/ was trained on {', '.join(families)}: give one by --run")
+    print(f"run: {run}", flush=True)
+    return run
 
 
 def in_turns(candidates: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:

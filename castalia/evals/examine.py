@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from castalia.engine.engine import Engine
-from castalia.engine.request import Budget, Reply, Sampling
+from castalia.engine.request import Reply
+from castalia.reasoning.strategies import OneChain, Strategy, Verdict
 from castalia.tasks.task import Example, Split, Task
 
 
@@ -37,8 +38,13 @@ class Answered:
 
     example: Example
     index: int
-    reply: Reply
+    verdict: Verdict
     value: float
+
+    @property
+    def reply(self) -> Reply:
+        """The reply that was written last."""
+        return self.verdict.replies[-1]
 
 
 @dataclass
@@ -77,24 +83,27 @@ def examine(
     difficulties: tuple[int, ...] = (1, 2, 3),
     n: int = 100,
     split: Split = "held_out",
-    sampling: Sampling | None = None,
+    strategy: Strategy | None = None,
     seed: int = 0,
     progress: Callable[[str, int], None] | None = None,
 ) -> Examination:
-    """Ask `n` questions of every task at every difficulty; one question of each example, each in its turn."""
-    result = Examination()
+    """Ask `n` questions of every task at every difficulty; one question of each example, each in its turn.
+
+    `strategy` says how they are answered; by default with one chain of thought at medium effort, without actions.
+    """
+    result, strategy = Examination(), strategy or OneChain()
     for name, task in tasks.items():
         for difficulty in difficulties:
             examples = [task.sample(seed + i, difficulty, split) for i in range(n)]
             indices = [i % len(example.questions) for i, example in enumerate(examples)]
             prompts = [example.prompt(index) for example, index in zip(examples, indices, strict=True)]
-            replies = engine.generate(prompts, sampling, Budget(96))
-            for example, index, reply in zip(examples, indices, replies, strict=True):
+            verdicts = strategy.answer(engine, prompts)
+            for example, index, verdict in zip(examples, indices, verdicts, strict=True):
                 question = example.questions[index]
-                value = task.score(example, reply.answer, index).value
+                value = task.score(example, verdict.answer, index).value
                 tally = result.tallies.setdefault((name, difficulty, question.kind), Tally())
                 tally.add(value, question.chance)
-                result.answered.append(Answered(example, index, reply, value))
+                result.answered.append(Answered(example, index, verdict, value))
             if progress:
                 progress(name, difficulty)
     return result

@@ -5,63 +5,62 @@ from dataclasses import dataclass, replace
 
 from castalia.document import Document, Part
 from castalia.engine.engine import Engine
-from castalia.engine.request import Budget, Reply
-from castalia.reasoning.strategies import Verdict, Voices, conclusions, vote
-
-BRIEFS = ("solve", "check", "refute", "another way")
-"""Another dimension of the problem for each agent, in turn; the first is to solve it plainly."""
+from castalia.engine.request import Reply
+from castalia.reasoning.strategies import ENDED, Verdict, Voices, conclusions, vote
+from castalia.tasks.merging import pool
 
 
 @dataclass(frozen=True)
 class Contemplate(Voices):
     """Propose, refine, synthesise.
 
-    `agents` start from one shared prefix, each with its brief (none where the model knows no briefs); in every one of
-    `refinements` each reads what all have concluded and concludes anew; then one reply is written from the
-    conclusions. With `seconds` whatever is ready when four fifths of them are over is merged.
+    `agents` start from one shared prefix, each with another of the `briefs` (none where the model knows no briefs); in
+    every one of `refinements` each reads what all have concluded and concludes anew; then one reply is written from
+    the conclusions. With a limit of seconds in `thinking`, whatever is ready when four fifths of them are over is
+    merged. Where all agree there is nothing to merge.
     """
 
     refinements: int = 0
     briefs: tuple[str, ...] = ()
-    seconds: float | None = None
 
-    def answer(self, engine: Engine, prompt: Document, seed: int = 0) -> Verdict:
-        """Answer with the synthesis; if it comes to no end, with the majority."""
+    def answer(self, engine: Engine, prompts: list[Document], seed: int = 0) -> list[Verdict]:
+        """Answer with the synthesis; where it comes to no end, with the majority."""
         started = time.perf_counter()
-        proposing = self._limited(started, self.refinements + 1)
-        prompts = [self._brief(prompt, index) for index in range(self.agents)]
-        rounds = [proposing.ask(engine, prompts, seed)]
+        rounds = [self._within(started, 0.8).ask(engine, [self._briefed(prompt) for prompt in prompts], seed)]
         for _ in range(self.refinements):
-            pooled = prompt + conclusions(rounds[-1])
-            if self._late(started):
-                break
-            refining = self._limited(started, 1)
-            rounds.append(refining.ask(engine, [pooled] * self.agents, seed + 1))
-        final = replace(self, temperature=0.0, budget=self._left(started))
-        synthesis = final.ask(engine, [prompt + conclusions(rounds[-1])], seed)
-        written = synthesis[0].answer if synthesis and synthesis[0].stopped in ("end", "stop") else ""
-        return self.verdict(written or vote(_all(rounds)), [*rounds, synthesis], started)
+            refining = self._within(started, 0.8)
+            pooled = [[prompt + found] * self.agents for prompt, found in _pooled(prompts, rounds[-1])]
+            rounds.append(refining.ask(engine, pooled, seed + len(rounds)))
+        final = replace(self._within(started, 1.0), temperature=0.0)
+        differing = [len(set(conclusions(replies))) != 1 for replies in rounds[-1]]
+        merging = [[prompt + found] for prompt, found in _pooled(prompts, rounds[-1])]
+        syntheses = final.ask(engine, [m if differ else [] for m, differ in zip(merging, differing, strict=True)], seed)
+        seconds = time.perf_counter() - started
+        return [
+            Verdict(_written(synthesis) or vote(list(proposals)), (*history, tuple(synthesis)), seconds)
+            for synthesis, proposals, *history in zip(syntheses, rounds[-1], *_as_tuples(rounds), strict=True)
+        ]
 
-    def _brief(self, prompt: Document, index: int) -> Document:
+    def _briefed(self, prompt: Document) -> list[Document]:
         if not self.briefs:
-            return prompt
-        return prompt + Document((Part(self.briefs[index % len(self.briefs)], "user"),))
+            return [prompt] * self.agents
+        return [prompt + Document((Part(self.briefs[i % len(self.briefs)], "user"),)) for i in range(self.agents)]
 
-    def _late(self, started: float) -> bool:
-        return self.seconds is not None and time.perf_counter() - started >= 0.8 * self.seconds
-
-    def _limited(self, started: float, rounds: int) -> "Contemplate":
-        """Give a round its share of the time up to four fifths of the deadline."""
-        if self.seconds is None:
+    def _within(self, started: float, share: float) -> "Contemplate":
+        """Limit a round to what is left of `share` of the time."""
+        if self.thinking.seconds is None:
             return self
-        left = max(0.01, 0.8 * self.seconds - (time.perf_counter() - started))
-        return replace(self, budget=replace(self.budget, seconds=left / rounds))
-
-    def _left(self, started: float) -> Budget:
-        if self.seconds is None:
-            return self.budget
-        return replace(self.budget, seconds=max(0.01, self.seconds - (time.perf_counter() - started)))
+        left = max(0.001, share * self.thinking.seconds - (time.perf_counter() - started))
+        return replace(self, thinking=replace(self.thinking, seconds=left))
 
 
-def _all(rounds: list[list[Reply]]) -> list[Reply]:
-    return [reply for replies in rounds for reply in replies]
+def _pooled(prompts: list[Document], groups: list[list[Reply]]) -> list[tuple[Document, Document]]:
+    return [(prompt, pool(conclusions(replies))) for prompt, replies in zip(prompts, groups, strict=True)]
+
+
+def _as_tuples(rounds: list[list[list[Reply]]]) -> list[list[tuple[Reply, ...]]]:
+    return [[tuple(replies) for replies in groups] for groups in rounds]
+
+
+def _written(synthesis: list[Reply]) -> str:
+    return synthesis[0].answer if synthesis and synthesis[0].stopped in ENDED else ""

@@ -1,86 +1,111 @@
-"""Ways to spend computation on one question, behind one interface: one chain, several voices, contemplating."""
+"""Ways to spend computation on questions, behind one interface: one chain, several voices, contemplating."""
 
 import math
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from castalia.document import Document, Part
-from castalia.engine.engine import Engine
-from castalia.engine.request import Actor, Budget, Reply, Sampling
+from castalia.document import Document
+from castalia.engine.engine import Engine, Event
+from castalia.engine.request import Reply, Request, Sampling
+from castalia.reasoning.effort import Thinking
 
-MakeActor = Callable[[Document], Actor | None]
-"""Makes whoever carries out the calls of a reply to this prompt."""
+ENDED = ("end", "stop")
+"""Why replies stopped that came to an answer."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """An answer, every reply that it was made of, and what it cost.
+    """An answer, the replies that it was made of, round by round, and the wall clock that it took.
 
-    `tokens` are all tokens written; `critical_tokens` those on the longest path, as if agents were free; `seconds` of
-    wall clock.
+    Questions that were answered together took the same `seconds`.
     """
 
     answer: str
-    replies: tuple[Reply, ...]
-    tokens: int
-    critical_tokens: int
+    rounds: tuple[tuple[Reply, ...], ...]
     seconds: float
-    rounds: tuple[tuple[Reply, ...], ...] = field(default_factory=tuple)
+
+    @property
+    def replies(self) -> list[Reply]:
+        """All replies."""
+        return [reply for replies in self.rounds for reply in replies]
+
+    @property
+    def tokens(self) -> int:
+        """Tokens written by all."""
+        return sum(len(reply.tokens) for reply in self.replies)
+
+    @property
+    def critical_tokens(self) -> int:
+        """Tokens on the longest path, as if agents side by side were free."""
+        return sum(max((len(reply.tokens) for reply in replies), default=0) for replies in self.rounds)
 
 
 class Strategy(Protocol):
-    """A way to answer one question with one engine."""
+    """A way to answer questions with one engine."""
 
-    def answer(self, engine: Engine, prompt: Document, seed: int = 0) -> Verdict:
-        """Answer `prompt`."""
+    def answer(self, engine: Engine, prompts: list[Document], seed: int = 0) -> list[Verdict]:
+        """Answer every prompt, all at once."""
         ...
 
 
 @dataclass(frozen=True)
 class Voices:
-    """What all strategies with several voices have: how many, how each is drawn, what each may spend."""
+    """What all strategies with several voices have.
+
+    How many `agents` a question has, how they think, how their tokens are drawn, and who watches what happens.
+    """
 
     agents: int = 8
-    budget: Budget = field(default_factory=Budget)
+    thinking: Thinking = field(default_factory=Thinking)
     temperature: float = 0.8
-    actor: MakeActor = lambda prompt: None
+    watch: Callable[[Event], None] = lambda event: None
 
-    def ask(self, engine: Engine, prompts: list[Document], seed: int, enough: int | None = None) -> list[Reply]:
-        """Let every prompt be answered at once; with `enough`, stop when so many are done."""
+    def ask(
+        self, engine: Engine, groups: list[list[Document]], seed: int, enough: int | None = None
+    ) -> list[list[Reply]]:
+        """Let all prompts of all groups be answered at once; with `enough`, end a group when so many are done.
+
+        The draws of a prompt depend on the seed and its place in its group, not on other groups.
+        """
         sampling = Sampling(self.temperature, seed=seed)
-        replies: dict[int, Reply] = {}
-        for event in engine.stream(prompts, sampling, self.budget, [self.actor(prompt) for prompt in prompts]):
-            if event.reply is not None and not event.request.depth:
-                replies[event.request.index] = event.reply
-                if enough and len(replies) >= enough:
-                    break
-        return [reply for _, reply in sorted(replies.items())]
-
-    def verdict(self, answer: str, rounds: list[list[Reply]], started: float) -> Verdict:
-        """Sum up what `rounds` of replies, one after the other, have cost."""
-        replies = tuple(reply for replies in rounds for reply in replies)
-        return Verdict(
-            answer,
-            replies,
-            sum(len(reply.tokens) for reply in replies),
-            sum(max((len(reply.tokens) for reply in replies), default=0) for replies in rounds),
-            time.perf_counter() - started,
-            tuple(tuple(replies) for replies in rounds),
-        )
+        group_of: dict[Request, int] = {}
+        for number, prompts in enumerate(groups):
+            for index, prompt in enumerate(prompts):
+                actor = self.thinking.actor(prompt, engine.perception)
+                told = self.thinking.told(prompt)
+                group_of[engine.submit(told, sampling, self.thinking.budget, actor, index)] = number
+        replies: list[dict[int, Reply]] = [{} for _ in groups]
+        try:
+            while any(request.stopped is None for request in group_of):
+                for event in engine.step():
+                    self.watch(event)
+                    if event.reply is None or event.request not in group_of:
+                        continue
+                    number = group_of[event.request]
+                    replies[number][event.request.index] = event.reply
+                    if enough and len(replies[number]) == enough:
+                        for request, its in group_of.items():
+                            if its == number:
+                                engine.cancel(request)
+        finally:
+            for request in group_of:
+                engine.cancel(request)
+        return [[reply for _, reply in sorted(group.items(), key=lambda item: item[0])] for group in replies]
 
 
 @dataclass(frozen=True)
 class OneChain(Voices):
-    """One reply, as long as its budget lets it think."""
+    """One reply, as long as its effort lets it think."""
 
-    def answer(self, engine: Engine, prompt: Document, seed: int = 0) -> Verdict:
+    agents: int = 1
+    temperature: float = 0.0
+
+    def answer(self, engine: Engine, prompts: list[Document], seed: int = 0) -> list[Verdict]:
         """Answer with the only reply."""
-        started = time.perf_counter()
-        replies = self.ask(engine, [prompt], seed)
-        return self.verdict(replies[0].answer, [replies], started)
+        return _decide(self, engine, prompts, seed, lambda replies: replies[0].answer)
 
 
 @dataclass(frozen=True)
@@ -89,11 +114,9 @@ class Majority(Voices):
 
     weighted: bool = False
 
-    def answer(self, engine: Engine, prompt: Document, seed: int = 0) -> Verdict:
+    def answer(self, engine: Engine, prompts: list[Document], seed: int = 0) -> list[Verdict]:
         """Answer with the majority."""
-        started = time.perf_counter()
-        replies = self.ask(engine, [prompt] * self.agents, seed)
-        return self.verdict(vote(replies, self.weighted), [replies], started)
+        return _decide(self, engine, prompts, seed, lambda replies: vote(replies, self.weighted))
 
 
 @dataclass(frozen=True)
@@ -102,25 +125,41 @@ class FirstToFinish(Voices):
 
     enough: int = 3
 
-    def answer(self, engine: Engine, prompt: Document, seed: int = 0) -> Verdict:
+    def answer(self, engine: Engine, prompts: list[Document], seed: int = 0) -> list[Verdict]:
         """Answer with the majority of those that were quickest."""
-        started = time.perf_counter()
-        replies = self.ask(engine, [prompt] * self.agents, seed, min(self.enough, self.agents))
-        return self.verdict(vote(replies), [replies], started)
+        return _decide(self, engine, prompts, seed, vote, min(self.enough, self.agents))
 
 
 @dataclass(frozen=True)
 class BestOf(Voices):
-    """The reply that a verifier scores highest; of equals the first."""
+    """The reply to a prompt that a verifier scores highest; of equals the first."""
 
-    score: Callable[[str], float] = lambda answer: 0.0
+    score: Callable[[Document, str], float] = lambda prompt, answer: 0.0
 
-    def answer(self, engine: Engine, prompt: Document, seed: int = 0) -> Verdict:
+    def answer(self, engine: Engine, prompts: list[Document], seed: int = 0) -> list[Verdict]:
         """Answer with the best."""
-        started = time.perf_counter()
-        replies = self.ask(engine, [prompt] * self.agents, seed)
-        best = max(replies, key=lambda reply: self.score(reply.answer))
-        return self.verdict(best.answer, [replies], started)
+        verdicts = _decide(self, engine, prompts, seed, vote)
+        return [
+            replace(
+                verdict, answer=max((r.answer for r in verdict.replies), key=lambda answer: self.score(prompt, answer))
+            )
+            for prompt, verdict in zip(prompts, verdicts, strict=True)
+        ]
+
+
+def _decide(
+    voices: Voices,
+    engine: Engine,
+    prompts: list[Document],
+    seed: int,
+    choose: Callable[[list[Reply]], str],
+    enough: int | None = None,
+) -> list[Verdict]:
+    """Let all voices answer once and choose."""
+    started = time.perf_counter()
+    groups = voices.ask(engine, [[prompt] * voices.agents for prompt in prompts], seed, enough)
+    seconds = time.perf_counter() - started
+    return [Verdict(choose(replies), (tuple(replies),), seconds) for replies in groups]
 
 
 def vote(replies: list[Reply], weighted: bool = False) -> str:
@@ -131,14 +170,13 @@ def vote(replies: list[Reply], weighted: bool = False) -> str:
     counts: dict[str, float] = defaultdict(float)
     spelled: dict[str, str] = {}
     for reply in replies:
-        if reply.stopped in ("end", "stop") and reply.answer:
+        if reply.stopped in ENDED and reply.answer:
             same = reply.answer.strip().rstrip(".").lower()
             spelled.setdefault(same, reply.answer)
             counts[same] += math.exp(sum(reply.logprobs) / max(1, len(reply.logprobs))) if weighted else 1
     return spelled[max(counts, key=counts.__getitem__)] if counts else ""
 
 
-def conclusions(replies: list[Reply]) -> Document:
-    """Return what agents concluded, as the synthesiser reads it: their answers, without their thoughts."""
-    answers = [reply.answer for reply in replies if reply.stopped in ("end", "stop") and reply.answer]
-    return Document((Part("; ".join(answers), "tool"),))
+def conclusions(replies: list[Reply]) -> list[str]:
+    """Return what agents concluded: the answers of those that came to one."""
+    return [reply.answer for reply in replies if reply.stopped in ENDED and reply.answer]

@@ -1,0 +1,112 @@
+"""Thinking in images: accuracy with the canvas, with thoughts in words only, without thoughts, and with false sights.
+
+    castalia pretrain visual_thought                    the model that is examined, forty minutes
+    python benchmarks/visual_thought.py                 ten minutes
+    python benchmarks/visual_thought.py --quick
+
+`search` asks for details that the first look cannot show; `mazes` are drawn in, at the largest trained size. In the
+intervention test the model acts as ever, but what it then sees is replaced: ``blank`` shows an empty crop, or a canvas
+on which nothing was drawn; ``shuffled`` has the pixels of what should be seen in random order; ``wrong`` shows what the
+same call brings forth in the picture of another question. If a gain comes from what is seen, it must be gone then.
+Without acting the answer to a `search` question can only be guessed: `search_text` is what the model reaches, and the
+gain is counted from the best blind guess where that is more.
+"""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from harness import finish, options, trained
+
+from castalia.actions.action import Outcome
+from castalia.actions.catalog import build_actions
+from castalia.data.catalog import build_task
+from castalia.document import Call, Document, Image
+from castalia.engine.engine import Engine
+from castalia.engine.request import Actor
+from castalia.evals.examine import examine
+from castalia.perception.perceive import Perception
+from castalia.reasoning.effort import Thinking
+from castalia.reasoning.strategies import OneChain
+from castalia.training.run import load_model, load_recipe_of
+
+INTERVENTIONS = ("blank", "shuffled", "wrong")
+
+
+@dataclass(frozen=True)
+class Intervened(Thinking):
+    """Thinking whose actions show something else than they should."""
+
+    how: str = ""
+    seen: list[Document] = field(default_factory=list)
+
+    def actor(self, prompt: Document, perception: Perception) -> Actor | None:
+        """Return an actor that falsifies what is seen; ``wrong`` acts on the prompt before this one."""
+        self.seen.append(prompt)
+        acted_on = self.seen[-2:][0] if self.how == "wrong" else prompt
+        actor = super().actor(acted_on, perception)
+        return actor and Falsified(actor, self.how, np.random.default_rng(len(self.seen)))
+
+
+@dataclass
+class Falsified:
+    """Carries out calls and replaces the pictures that come back."""
+
+    actor: Actor
+    how: str
+    generator: np.random.Generator
+
+    def act(self, call: Call) -> Outcome:
+        """Carry out a call; return its document with other pictures in it."""
+        outcome = self.actor.act(call)
+        if not isinstance(outcome, Document) or self.how == "wrong":
+            return outcome
+        parts = [
+            replace(part, content=self.falsify(part.content)) if isinstance(part.content, Image) else part
+            for part in outcome
+        ]
+        return Document(tuple(parts))
+
+    def fork(self) -> Actor:
+        """Return the same for an agent."""
+        return Falsified(self.actor.fork(), self.how, self.generator)
+
+    def falsify(self, image: Image) -> Image:
+        """Return what is seen instead."""
+        pixels_HWC = image.pixels_HWC
+        if self.how == "shuffled":
+            return Image(self.generator.permutation(pixels_HWC.reshape(-1, 3)).reshape(pixels_HWC.shape), image.since)
+        if image.since is not None:
+            return Image(image.since.pixels_HWC, image.since)
+        return Image(np.full_like(pixels_HWC, 255))
+
+
+def main() -> None:
+    """Measure and print."""
+    arguments = options(__doc__ or "", run=True).parse_args()
+    run = trained(arguments, ("search", "mazes"))
+    largest = max(load_recipe_of(run).data.difficulties)
+    engine, n = Engine(*load_model(run)), 60 if arguments.quick else 400
+    actions = build_actions(("canvas",))
+    ways: dict[str, Thinking] = {
+        "canvas": Thinking(actions=actions),
+        "text": Thinking(),
+        "none": Thinking("none"),
+    } | {how: Intervened(actions=actions, how=how) for how in INTERVENTIONS}
+    figures: dict[str, float] = {}
+    for family, name in (("search", "search"), ("mazes", "maze")):
+        accuracy = {}
+        for way, thinking in ways.items():
+            strategy = OneChain(thinking=thinking)
+            examined = examine(engine, {family: build_task(family)}, difficulties=(largest,), n=n, strategy=strategy)
+            row = examined.to_json()["families"][family][str(largest)]
+            accuracy[way], chance = 100 * row["accuracy"], 100 * row["chance"]
+            print(f"{family}, difficulty {largest}, {n} questions, {way}: {accuracy[way]:.1f} %", flush=True)
+        without = max(accuracy["text"], chance) if family == "search" else accuracy["text"]
+        figures |= {f"{name}_{way}": value for way, value in accuracy.items()} | {f"{name}_chance": chance}
+        figures[f"{name}_gain"] = accuracy["canvas"] - without
+        figures[f"{name}_gain_intervened"] = max(accuracy[how] for how in INTERVENTIONS) - without
+    finish("visual_thought", figures, arguments)
+
+
+if __name__ == "__main__":
+    main()
