@@ -1,18 +1,22 @@
 """A loaded model as people use it from Python: questions with pictures and sounds in, answers out."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from castalia.actions.action import Action
+from castalia.actions.catalog import build_actions
 from castalia.document import Content, Document, Image, Part, Speech
-from castalia.engine.engine import Engine
-from castalia.engine.request import Budget, Reply, Sampling
-from castalia.model.decoder import Decoder
+from castalia.engine.engine import Engine, Event
 from castalia.perception.image import load_image
-from castalia.perception.perceive import Perception
 from castalia.perception.speech import load_speech
-from castalia.training.run import load_model
+from castalia.reasoning.contemplate import Contemplate
+from castalia.reasoning.effort import Thinking
+from castalia.reasoning.strategies import OneChain, Strategy, Verdict
+from castalia.tasks.effort import Effort
+from castalia.training.run import load_model, load_recipe_of
 
 Picture = str | Path | bytes | np.ndarray | Image
 Sound = str | Path | bytes | np.ndarray | Speech
@@ -20,15 +24,17 @@ Sound = str | Path | bytes | np.ndarray | Speech
 
 @dataclass(frozen=True)
 class Assistant:
-    """A model and its perception; see `castalia.load`."""
+    """A model in its engine, with the actions it has learned; see `castalia.load`."""
 
-    model: Decoder
-    perception: Perception
+    engine: Engine
+    actions: dict[str, Action] = field(default_factory=dict)
 
     @classmethod
     def load(cls, path: Path) -> "Assistant":
         """Load the newest checkpoint of the run at `path`."""
-        return cls(*load_model(path))
+        engine, data = Engine(*load_model(path)), load_recipe_of(path).data
+        acts = data.acting > 0 or "search" in data.mixture
+        return cls(engine, build_actions(("canvas", "tools")) if acts else {})
 
     def ask(
         self,
@@ -36,35 +42,53 @@ class Assistant:
         *,
         image: Picture | list[Picture] | None = None,
         speech: Sound | list[Sound] | None = None,
-        max_tokens: int = 256,
-        temperature: float = 0.0,
+        effort: Effort = "medium",
+        contemplate: int = 0,
+        seconds: float | None = None,
+        temperature: float | None = None,
         seed: int = 0,
     ) -> str:
         """Return the answer to `question` about pictures and sounds.
 
         A picture is a file, its bytes, a uint8 array [height, width, 3] or an `Image`; a sound is a file, its bytes,
-        float32 samples at 16 kHz or a `Speech`. Raises ImageError or SpeechError if one cannot be read.
+        float32 samples at 16 kHz or a `Speech`. `effort` says how much thought it may take, `contemplate` how many
+        agents think about it, `seconds` when there must be an answer. Raises ImageError or SpeechError if one cannot be
+        read, EngineError for an unknown effort.
         """
-        sampling, budget = Sampling(temperature=temperature, seed=seed), Budget(max_tokens)
-        return self.reply(question, image=image, speech=speech, sampling=sampling, budget=budget).answer
+        thinking = Thinking(effort, self.actions, seconds)
+        strategy = self.strategy(thinking, contemplate, temperature)
+        return self.answer(as_prompt(question, image=image, speech=speech), strategy, seed).answer
 
-    def reply(
+    def strategy(
         self,
-        question: str = "",
-        *,
-        image: Picture | list[Picture] | None = None,
-        speech: Sound | list[Sound] | None = None,
-        sampling: Sampling | None = None,
-        budget: Budget | None = None,
-    ) -> Reply:
-        """Like `ask`, but return thoughts, tokens and log-probabilities too."""
-        contents: list[Content] = [_picture(item) for item in _list(image)]
-        contents += [_sound(item) for item in _list(speech)]
-        contents += [question] if question else []
-        if not contents:
-            raise ValueError("ask something: a question, an image or speech")
-        document = Document(tuple(Part(content, "user") for content in contents))
-        return Engine(self.model, self.perception).generate([document], sampling, budget)[0]
+        thinking: Thinking,
+        contemplate: int = 0,
+        temperature: float | None = None,
+        watch: Callable[[Event], None] = lambda event: None,
+    ) -> Strategy:
+        """Return one chain of thought (by default the likeliest), or so many agents that contemplate."""
+        if contemplate > 1:
+            return Contemplate(contemplate, thinking, 0.8 if temperature is None else temperature, watch)
+        return OneChain(1, thinking, temperature or 0.0, watch)
+
+    def answer(self, prompt: Document, strategy: Strategy, seed: int = 0) -> Verdict:
+        """Return the answer to a whole document, with every reply that it was made of."""
+        return strategy.answer(self.engine, [prompt], seed)[0]
+
+
+def as_prompt(
+    question: str = "",
+    *,
+    image: Picture | list[Picture] | None = None,
+    speech: Sound | list[Sound] | None = None,
+) -> Document:
+    """Return pictures, sounds and the question as one document of the user's. Raises ValueError if there is nothing."""
+    contents: list[Content] = [_picture(item) for item in _list(image)]
+    contents += [_sound(item) for item in _list(speech)]
+    contents += [question] if question else []
+    if not contents:
+        raise ValueError("ask something: a question, an image or speech")
+    return Document(tuple(Part(content, "user") for content in contents))
 
 
 def _list(items: object) -> list:

@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -116,48 +116,94 @@ def evaluate(
     print(jsonlib.dumps(evaluation)) if json else console.print(accuracy_table(evaluation))
 
 
+Effort = Literal["none", "minimal", "low", "medium", "high"]
+
+
 def ask(
     run: tyro.conf.Positional[Path],
     question: tyro.conf.Positional[str] = "",
     /,
     image: tuple[Path, ...] = (),
     speech: tuple[Path, ...] = (),
-    temperature: float = 0.0,
+    effort: Effort = "medium",
+    contemplate: int = 0,
+    show: Literal["answer", "thoughts"] = "answer",
+    canvases: Path = Path("canvases"),
+    seconds: float | None = None,
+    temperature: float | None = None,
     seed: int = 0,
-    max_tokens: int = 256,
     json: bool = False,
 ) -> None:
     """Ask a trained model a question, about pictures and sounds if you like.
 
     Example: castalia ask runs/pocket "Which is largest?" --image chart.png
     Example: castalia ask runs/pocket "What is said?" --speech words.ogg
+    Example: castalia ask runs/pocket "Make 24 from 2, 3, 4." --effort high --contemplate 8 --show thoughts
 
     Args:
         run: run directory.
         question: the question; may be empty if it is spoken or in the picture.
         image: picture files.
         speech: sound files.
-        temperature: 0 takes the likeliest answer.
+        effort: how much thought it may take.
+        contemplate: how many agents think about it, and one more merges what they find.
+        show: print the answer alone, or thoughts as they come; agents stand side by side.
+        canvases: where thoughts that are shown keep what they draw, as PNG.
+        seconds: when there must be an answer.
+        temperature: 0 takes the likeliest tokens (default: 0, and 0.8 where several agents think).
         seed: seed of the draw where temperature is above 0.
-        max_tokens: longest reply.
-        json: print thoughts, answer and log-probability as one line of JSON.
+        json: print thoughts, answer, tokens and seconds as one line of JSON.
     """
-    from castalia.assistant import Assistant
+    from castalia.assistant import Assistant, as_prompt
     from castalia.console import console
-    from castalia.engine.request import Budget, Sampling
+    from castalia.reasoning.effort import Thinking
+    from castalia.watching import watching
 
     if not (question or image or speech):
         raise CastaliaError("ask something: a question, --image or --speech")
-    sampling = Sampling(temperature=temperature, seed=seed)
-    assistant, budget = Assistant.load(run), Budget(max_tokens)
-    reply = assistant.reply(question, image=list(image), speech=list(speech), sampling=sampling, budget=budget)
-    if json:
-        values = {"thoughts": reply.thoughts, "answer": reply.answer, "logprob": sum(reply.logprobs)}
-        print(jsonlib.dumps(values | {"stopped": reply.stopped}))
+    if contemplate > 64:
+        raise CastaliaError(f"--contemplate {contemplate}: at most 64 agents")
+    assistant, prompt = Assistant.load(run), as_prompt(question, image=list(image), speech=list(speech))
+    thinking = Thinking(effort, assistant.actions, seconds)
+    if show == "thoughts" and not json:
+        with watching(assistant.engine, console, canvases, contemplate) as watch:
+            verdict = assistant.answer(prompt, assistant.strategy(thinking, contemplate, temperature, watch), seed)
+        if contemplate > 1:
+            console.print(verdict.answer, markup=False, highlight=False)
         return
-    if reply.thoughts:
-        console.print(reply.thoughts, style="dim", markup=False, highlight=False)
-    console.print(reply.answer, markup=False, highlight=False)
+    verdict = assistant.answer(prompt, assistant.strategy(thinking, contemplate, temperature), seed)
+    if not json:
+        console.print(verdict.answer, markup=False, highlight=False)
+        return
+    replies = [
+        {"thoughts": r.thoughts, "answer": r.answer, "logprob": sum(r.logprobs), "stopped": r.stopped}
+        for r in verdict.replies
+    ]
+    said = {"answer": verdict.answer, "tokens": verdict.tokens, "seconds": round(verdict.seconds, 3)}
+    print(jsonlib.dumps(said | {"replies": replies}))
+
+
+def chat(
+    run: tyro.conf.Positional[Path],
+    /,
+    effort: Effort = "medium",
+    contemplate: int = 0,
+    canvases: Path = Path("canvases"),
+) -> None:
+    """Talk with a trained model. Pictures and sounds are given by their files; the conversation is kept.
+
+    Example: castalia chat runs/pocket --effort high
+
+    Args:
+        run: run directory.
+        effort: how much thought an answer may take.
+        contemplate: how many agents think about every answer.
+        canvases: where thoughts keep what they draw, as PNG.
+    """
+    from castalia.assistant import Assistant
+    from castalia.chat import converse
+
+    converse(Assistant.load(run), effort, contemplate, canvases)
 
 
 def figures(readme: Path = Path("README.md"), docs: Path = Path("docs"), run: Path | None = None) -> None:
@@ -227,7 +273,8 @@ def _data() -> None:
 
 Commands = dict[str, Callable[..., Any]]
 DATA_COMMANDS: Commands = {"fetch": data_fetch, "ls": data_ls, "build": data_build}
-COMMANDS: Commands = {"run": run, "pretrain": pretrain, "eval": evaluate, "ask": ask, "data": _data, "figures": figures}
+COMMANDS: Commands = {"run": run, "pretrain": pretrain, "eval": evaluate, "ask": ask, "chat": chat}
+COMMANDS |= {"data": _data, "figures": figures}
 
 
 def _recipe(name: str, minutes: float | None, steps: int | None, overrides: tuple[str, ...]) -> "Recipe":

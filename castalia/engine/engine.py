@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -193,7 +193,8 @@ class Engine:
                 context.append(self.perception.observation(brief))
                 actor, depth, thinks = request.actor.fork(), request.depth + 1, request.calls_in_thought
                 budget = Budget(outcome.tokens, seconds=outcome.seconds)
-                agent = Request(index, context, request.sampling, budget, actor, depth, began_thinking=thinks)
+                sampling = replace(request.sampling, grammar=None)  # what agents find is not the answer yet
+                agent = Request(index, context, sampling, budget, actor, depth, began_thinking=thinks)
                 request.agents.append(self.admit(agent))
         else:
             request.waiting_for = outcome

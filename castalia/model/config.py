@@ -36,6 +36,9 @@ class ModelConfig:
     global_positions: bool = False
     """Give global layers rotary positions too."""
     bidirectional_images: bool = True
+    grid: int = 64
+    """Rows, and columns, of patches with a learned embedding that is added to the patch, from which its place can be
+    read (rotary positions only say how far two things are apart); what lies beyond shares the last. 0 means none."""
     value_embeddings: bool = True
     """Add a learned embedding of the token to the values of the first and the last layer."""
     softcap: float = 20.0
@@ -52,8 +55,9 @@ class ModelConfig:
         for name in ("vocab_size", "patch_values", "frame_values", "width", "layers", "heads", "global_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.window < 0:
-            raise ValueError(f"window must be 0 (none) or more, got {self.window}")
+        for name in ("window", "grid"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must be 0 (none) or more, got {getattr(self, name)}")
         if self.width % self.heads or self.head_dim % 8:
             raise ValueError(f"width {self.width} must be heads {self.heads} times a multiple of 8")
         if self.heads % self.key_value_heads:

@@ -130,6 +130,7 @@ class Decoder(nn.Module):
         self.embedding = nn.Embedding(V, D)
         self.patch_embedding = nn.Linear(config.patch_values, D, bias=False)
         self.frame_embedding = nn.Linear(config.frame_values, D, bias=False)
+        self.place_embedding = nn.Embedding(2 * config.grid, D) if config.grid else None
         kv = config.key_value_heads * config.head_dim
         self.value_embedding = nn.Embedding(V, kv) if config.value_embeddings else None
         self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.layers))
@@ -143,7 +144,7 @@ class Decoder(nn.Module):
                 if parameter.ndim < 2:
                     continue
                 outward = name.endswith(("output.weight", "down.weight", "head.weight"))
-                if outward and self.config.zero_init:
+                if (outward and self.config.zero_init) or name.startswith("place"):
                     parameter.zero_()
                 elif "embedding.weight" in name and not name.startswith(("patch", "frame")):
                     scale = self.config.width**-0.5 if self.config.tied_head else 1.0
@@ -179,7 +180,13 @@ class Decoder(nn.Module):
         x_BTD = self.embedding(batch.tokens_BT)
         flat = x_BTD.flatten(0, 1)
         if len(batch.patch_at_N):
-            flat = flat.index_copy(0, batch.patch_at_N, self.patch_embedding(batch.patches_NP).to(flat.dtype))
+            patches_ND = self.patch_embedding(batch.patches_NP)
+            if self.place_embedding is not None:
+                places_N2 = batch.places_BT3.flatten(0, 1)[batch.patch_at_N, 1:].clamp(max=self.config.grid - 1)
+                patches_ND = patches_ND + self.place_embedding(
+                    places_N2 + self.config.grid * torch.arange(2, device=flat.device)
+                ).sum(1)
+            flat = flat.index_copy(0, batch.patch_at_N, patches_ND.to(flat.dtype))
         if len(batch.frame_at_M):
             flat = flat.index_copy(0, batch.frame_at_M, self.frame_embedding(batch.frames_MF).to(flat.dtype))
         return norm(flat.view_as(x_BTD))

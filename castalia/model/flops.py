@@ -49,6 +49,7 @@ def parameters(config: ModelConfig) -> dict[str, int]:
         "value_embedding": V * kv if config.value_embeddings else 0,
         "patch_embedding": config.patch_values * D,
         "frame_embedding": config.frame_values * D,
+        "place_embedding": 2 * config.grid * D,
         "head": 0 if config.tied_head else V * D,
         "blocks": config.layers * (sum(r * c for r, c, _ in block_matrix_shapes(config)) + _small(config))
         + sum(config.has_value_embedding(layer) for layer in range(config.layers)),

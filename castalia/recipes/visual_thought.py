@@ -16,7 +16,7 @@ def recipe() -> Recipe:
         perception=PerceptionConfig(patch_size=16, max_side=256),
         model=ModelConfig(width=128, layers=6, heads=4),
         data=DataConfig(
-            mixture={"search": 0.6, "mazes": 2.0},
+            mixture={"search": 1.0, "mazes": 1.8},
             difficulties=(1, 2, 3, 4),
             acting=0.5,
             efforts={"none": 0.1, "medium": 0.8, "high": 0.1},

@@ -12,7 +12,7 @@ from castalia.model.decoder import Decoder, ModelInput
 from castalia.perception.packing import collate
 from castalia.perception.sequence import ImageSpan, Kind, Sequence
 
-SMALL = ModelConfig(vocab_size=50, patch_values=12, frame_values=10, width=32, layers=4, heads=4, window=4)
+SMALL = ModelConfig(vocab_size=50, patch_values=12, frame_values=10, width=32, layers=4, heads=4, window=4, grid=3)
 
 SWITCHES: dict[str, dict] = {
     "kv_heads": {"kv_heads": 2},
@@ -27,6 +27,7 @@ SWITCHES: dict[str, dict] = {
     "global_every": {"global_every": 2},
     "global_positions": {"global_positions": True},
     "bidirectional_images": {"bidirectional_images": False},
+    "grid": {"grid": 0},
     "value_embeddings": {"value_embeddings": False},
     "softcap": {"softcap": 0.0},
     "tied_head": {"tied_head": True},

@@ -23,6 +23,9 @@ def embedded(model: Decoder, sequence: Sequence) -> Tensor:
     for t, kind in enumerate(sequence.kinds_T):
         if kind == Kind.PATCH:
             x_TD[t] = model.patch_embedding.weight @ next(patches)
+            if model.place_embedding is not None:
+                row, column = (min(int(place), model.config.grid - 1) for place in sequence.places_T3[t, 1:])
+                x_TD[t] += model.place_embedding.weight[row] + model.place_embedding.weight[model.config.grid + column]
         elif kind == Kind.FRAME:
             x_TD[t] = model.frame_embedding.weight @ next(frames)
     return norm(x_TD)

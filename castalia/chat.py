@@ -1,0 +1,70 @@
+"""A conversation in the terminal: lines in, thoughts and answers out, pictures and sounds by the names of their files."""
+
+import sys
+from pathlib import Path
+
+from rich.prompt import Prompt
+
+from castalia.assistant import Assistant, as_prompt
+from castalia.console import console
+from castalia.document import Document, Part
+from castalia.errors import CastaliaError
+from castalia.reasoning.effort import Thinking
+from castalia.tasks.effort import Effort
+from castalia.watching import watching
+
+HELP = """/image FILE    show a picture with the next question
+/speech FILE   let a sound be heard with the next question
+/effort NAME   none, minimal, low, medium or high
+/contemplate N let N agents think about every answer; 0 is one chain of thought
+/new           begin afresh
+/quit          end (so does Ctrl-D)"""
+
+
+def converse(assistant: Assistant, effort: Effort, contemplate: int, canvases: Path) -> None:
+    """Answer line by line until the input ends; what goes wrong is said, and the conversation goes on."""
+    thinking = Thinking(effort, assistant.actions)
+    said, shown = Document(), Document()
+    console.print("ask something; /help lists what else there is", style="dim")
+    while True:
+        try:
+            line = (Prompt.ask("[bold]you[/]", console=console) if sys.stdin.isatty() else input()).strip()
+        except EOFError:
+            return
+        command, _, argument = line.partition(" ")
+        try:
+            if command in ("/quit", "/exit"):
+                return
+            if command == "/help":
+                console.print(HELP, markup=False, highlight=False)
+            elif command == "/new":
+                said = shown = Document()
+            elif command in ("/image", "/speech"):
+                shown += as_prompt(**{command[1:]: argument.strip()})
+            elif command == "/effort":
+                thinking = Thinking(argument.strip(), assistant.actions)  # type: ignore[arg-type]
+            elif command == "/contemplate":
+                if not argument.strip().isdigit() or int(argument) > 64:
+                    raise CastaliaError("/contemplate takes a number from 0 to 64")
+                contemplate = int(argument)
+            elif command.startswith("/"):
+                raise CastaliaError(f"there is no {command}: /help lists what there is")
+            elif line or len(shown):
+                prompt = said + shown + (as_prompt(line) if line else Document())
+                said, shown = prompt + _answered(assistant, prompt, thinking, contemplate, canvases), Document()
+        except CastaliaError as error:
+            console.print(str(error), style="red", markup=False, highlight=False)
+
+
+def _answered(assistant: Assistant, prompt: Document, thinking: Thinking, contemplate: int, canvases: Path) -> Document:
+    """Show how the answer comes about; return what is kept of it. Ctrl-C stops the answer, not the conversation."""
+    try:
+        with watching(assistant.engine, console, canvases, contemplate) as watch:
+            verdict = assistant.answer(prompt, assistant.strategy(thinking, contemplate, watch=watch))
+    except KeyboardInterrupt:
+        console.print("\nstopped", style="dim")
+        return Document((Part("", "assistant"),))
+    if contemplate > 1:
+        console.print(verdict.answer, markup=False, highlight=False)
+        return Document((Part(verdict.answer, "assistant"),))
+    return verdict.replies[0].document
