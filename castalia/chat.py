@@ -1,7 +1,8 @@
-"""A conversation in the terminal: lines in, thoughts and answers out, pictures and sounds by the names of their files."""
+"""Conversation in the terminal: lines in, thoughts and answers out; pictures and sounds by the names of their files."""
 
 import sys
 from pathlib import Path
+from typing import cast
 
 from rich.prompt import Prompt
 
@@ -42,7 +43,7 @@ def converse(assistant: Assistant, effort: Effort, contemplate: int, canvases: P
             elif command in ("/image", "/speech"):
                 shown += as_prompt(**{command[1:]: argument.strip()})
             elif command == "/effort":
-                thinking = Thinking(argument.strip(), assistant.actions)  # type: ignore[arg-type]
+                thinking = Thinking(cast(Effort, argument.strip()), assistant.actions)
             elif command == "/contemplate":
                 if not argument.strip().isdigit() or int(argument) > 64:
                     raise CastaliaError("/contemplate takes a number from 0 to 64")

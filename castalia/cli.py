@@ -179,8 +179,8 @@ def ask(
         {"thoughts": r.thoughts, "answer": r.answer, "logprob": sum(r.logprobs), "stopped": r.stopped}
         for r in verdict.replies
     ]
-    said = {"answer": verdict.answer, "tokens": verdict.tokens, "seconds": round(verdict.seconds, 3)}
-    print(jsonlib.dumps(said | {"replies": replies}))
+    summary = {"answer": verdict.answer, "tokens": verdict.tokens, "seconds": round(verdict.seconds, 3)}
+    print(jsonlib.dumps(summary | {"replies": replies}))
 
 
 def chat(

@@ -50,15 +50,16 @@ class Reader:
                 parts += [Part(part.content, "tool") for part in item]
                 continue
             text: list[int] = []
+            called = False
             for token in [*item, -1]:
                 if token >= 0 and token not in self.marks:
                     text.append(token)
                     continue
                 calling = token == special["/call"]
-                if text:
+                if text and called <= calling:  # a call without an end is none
                     content = self.call(text) if calling else self.decode(text)
                     parts.append(Part(content, "assistant", thought=thinking))
-                text = []
+                text, called = [], token == special["call"]
                 thinking = token == special["think"] or (thinking and token != special["/think"])
         return Document(tuple(parts))
 
