@@ -33,8 +33,7 @@ class Assistant:
     def load(cls, path: Path) -> "Assistant":
         """Load the newest checkpoint of the run at `path`."""
         engine, data = Engine(*load_model(path)), load_recipe_of(path).data
-        acts = data.acting > 0 or "search" in data.mixture
-        return cls(engine, build_actions(("canvas", "tools")) if acts else {})
+        return cls(engine, build_actions(("canvas", "tools")) if data.acts else {})
 
     def ask(
         self,

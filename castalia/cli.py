@@ -11,6 +11,7 @@ import tyro
 
 from castalia.data.cache import cache_directory
 from castalia.errors import CastaliaError
+from castalia.tasks.effort import Effort
 
 if TYPE_CHECKING:
     from castalia.training.recipe import Recipe
@@ -114,9 +115,6 @@ def evaluate(
     )
     evaluation = examination.to_json()
     print(jsonlib.dumps(evaluation)) if json else console.print(accuracy_table(evaluation))
-
-
-Effort = Literal["none", "minimal", "low", "medium", "high"]
 
 
 def ask(

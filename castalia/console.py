@@ -58,3 +58,18 @@ def accuracy_table(evaluation: dict[str, Any]) -> Table:
     table.add_section()
     table.add_row("average", *[""] * len(difficulties), f"{evaluation['accuracy']:.1%}", "")
     return table
+
+
+def ways_table(ways: dict[str, dict[str, Any]]) -> Table:
+    """Return the table of accuracy by family and way of thinking."""
+    table = Table(title="by effort, with actions, and by agents that contemplate", title_justify="left")
+    table.add_column("family")
+    for way in ways:
+        table.add_column(way, justify="right")
+    for family in next(iter(ways.values())):
+        table.add_row(family, *(f"{rows[family]['accuracy']:.0%}" for rows in ways.values()))
+    table.add_section()
+    table.add_row(
+        "average", *(f"{sum(r['accuracy'] for r in rows.values()) / len(rows):.0%}" for rows in ways.values())
+    )
+    return table

@@ -4,6 +4,7 @@ import io
 import json
 import time
 import wave
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,16 @@ from typing import Any
 import numpy as np
 from PIL import Image as pillow
 
-from castalia.console import accuracy_table, console, training_progress
+from castalia.actions.catalog import build_actions
+from castalia.console import accuracy_table, console, training_progress, ways_table
 from castalia.data.catalog import build_task
 from castalia.document import SAMPLE_RATE, Document, Image, Speech
 from castalia.engine.engine import Engine
 from castalia.evals.examine import Answered, Examination, examine
 from castalia.evals.report import write_report
+from castalia.evals.ways import compare_ways, learned_ways
+from castalia.reasoning.effort import Thinking
+from castalia.reasoning.strategies import OneChain
 from castalia.tasks.task import Task
 from castalia.training.metrics import read_metrics
 from castalia.training.pretrain import pretrain
@@ -51,6 +56,11 @@ def educate(recipe: Recipe, directory: Path, *, questions: int = 100) -> Educati
         examination = examine_run(directory, questions=questions)
     seconds["exam"] = time.perf_counter() - started
     evaluation = examination.to_json()
+    started = time.perf_counter()
+    with console.status("exam: ways to think") as status:
+        ways = examine_ways(directory, max(1, questions // 5), lambda way: status.update(f"exam: {way}"))
+    evaluation["ways"] = ways
+    seconds["ways to think"] = time.perf_counter() - started
     (directory / "evaluation.json").write_text(json.dumps(evaluation, indent=2))
     examples = [to_report(answered) for answered in _choose(examination)]
     write_report(directory, read_metrics(directory / "metrics.jsonl"), evaluation, examples)
@@ -67,10 +77,24 @@ def examine_run(
 ) -> Examination:
     """Examine the newest checkpoint of a run on `tasks` (default: those it was trained on)."""
     recipe = load_recipe_of(directory)
-    names = tasks or [name for name in recipe.data.mixture if not Path(name).is_dir()]
-    built: dict[str, Task] = {name: build_task(name) for name in names}
+    built = {name: build_task(name) for name in tasks} if tasks else _tasks(recipe)
     engine = Engine(*load_model(directory))
-    return examine(engine, built, difficulties=difficulties or recipe.data.difficulties, n=questions, split=split)
+    # Actions are there for those that have learned to use them.
+    strategy = OneChain(thinking=Thinking(actions=build_actions(("canvas", "tools")) if recipe.data.acts else None))
+    chosen = difficulties or recipe.data.difficulties
+    return examine(engine, built, difficulties=chosen, n=questions, split=split, strategy=strategy)
+
+
+def examine_ways(directory: Path, questions: int, progress: Callable[[str], None] | None = None) -> dict[str, Any]:
+    """Return the accuracy of the newest checkpoint of a run by way of thinking, for all ways that it has learned."""
+    recipe = load_recipe_of(directory)
+    ways = learned_ways(recipe.data, build_actions(("canvas", "tools")))
+    engine, difficulties = Engine(*load_model(directory)), recipe.data.difficulties
+    return compare_ways(engine, _tasks(recipe), ways, difficulties=difficulties, n=questions, progress=progress)
+
+
+def _tasks(recipe: Recipe) -> dict[str, Task]:
+    return {name: build_task(name) for name in recipe.data.mixture if not Path(name).is_dir()}
 
 
 def _choose(examination: Examination) -> list[Answered]:
@@ -124,6 +148,8 @@ def _wav(document: Document) -> bytes | None:
 def summarise(education: Education) -> None:
     """Print the table, where the report is, and the command that asks the model a question."""
     console.print(accuracy_table(education.evaluation))
+    if education.evaluation["ways"]:
+        console.print(ways_table(education.evaluation["ways"]))
     times = ", ".join(f"{name} {int(s) // 60}:{int(s) % 60:02d}" for name, s in education.seconds.items())
     console.print(f"time: {times}")
     console.print(f"report: {education.directory / 'report.html'}", soft_wrap=True)

@@ -35,6 +35,11 @@ class DataConfig:
     """Share of documents that answer from what several agents have concluded."""
     seed: int = 0
 
+    @property
+    def acts(self) -> bool:
+        """Whether acting is learned."""
+        return self.acting > 0 or self.mixture.get("search", 0) > 0
+
 
 Source = Callable[[random.Random, int], Document]
 
