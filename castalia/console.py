@@ -69,7 +69,5 @@ def ways_table(ways: dict[str, dict[str, Any]]) -> Table:
     for family in next(iter(ways.values())):
         table.add_row(family, *(f"{rows[family]['accuracy']:.0%}" for rows in ways.values()))
     table.add_section()
-    table.add_row(
-        "average", *(f"{sum(r['accuracy'] for r in rows.values()) / len(rows):.0%}" for rows in ways.values())
-    )
+    table.add_row("mean", *(f"{sum(r['accuracy'] for r in rows.values()) / len(rows):.0%}" for rows in ways.values()))
     return table

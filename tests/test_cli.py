@@ -17,7 +17,17 @@ from PIL import ImageDraw
 from castalia import cli
 
 REPOSITORY = Path(__file__).parents[1]
-COMMANDS = [["run"], ["pretrain"], ["eval"], ["ask"], ["data", "fetch"], ["data", "ls"], ["data", "build"], ["figures"]]
+COMMANDS = [
+    ["run"],
+    ["pretrain"],
+    ["eval"],
+    ["ask"],
+    ["chat"],
+    ["data", "fetch"],
+    ["data", "ls"],
+    ["data", "build"],
+    ["figures"],
+]
 
 
 @dataclass(frozen=True)
@@ -168,9 +178,10 @@ def test_json_of_every_command_that_has_it_is_one_line_that_parses(
     evaluation = json.loads(here("eval", trained, "--n", "2", "--difficulty", "1", "--json").out)
     assert set(evaluation["families"]) == {"charts", "countdown"}
     assert evaluation["families"]["charts"]["1"]["n"] == 2
-    reply = json.loads(here("ask", trained, "Which is taller?", "--image", drawn, "--max-tokens", "5", "--json").out)
-    assert set(reply) == {"thoughts", "answer", "logprob", "stopped"}
-    assert reply["logprob"] < 0
+    reply = json.loads(here("ask", trained, "Which is taller?", "--image", drawn, "--effort", "low", "--json").out)
+    assert set(reply) == {"answer", "tokens", "seconds", "replies"}
+    assert set(reply["replies"][0]) == {"thoughts", "answer", "logprob", "stopped"}
+    assert reply["replies"][0]["logprob"] < 0 < reply["tokens"]
     assert len(json.loads(here("data", "ls", "--json").out)) > 5
 
 
