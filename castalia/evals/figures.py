@@ -33,6 +33,16 @@ GOALS: dict[str, tuple[str, str]] = {
     "documents_per_second_*": ("documents made per second by one worker", ""),
     "flops_ratio_*": ("FLOPs a question with empty patches over without", ""),
     "accuracy_without_*": ("accuracy of the model trained without empty patches", ""),
+    "search_gain": ("points of the canvas above text thoughts, or guessing where that is more", "≥ 19"),
+    "maze_gain": ("points of the canvas above text thoughts", "≥ 20"),
+    "*_gain_intervened": ("the same with false sights, the best of three", "≤ 3"),
+    "*_canvas": ("right with the canvas, per cent", ""),
+    "*_text": ("right with thoughts in words only, per cent", ""),
+    "*_none": ("right without thoughts, per cent", ""),
+    "*_blank": ("right where the canvas shows nothing, per cent", ""),
+    "*_shuffled": ("right where pixels are shuffled, per cent", ""),
+    "*_wrong": ("right where another question's picture is shown, per cent", ""),
+    "*_chance": ("right by the best blind guess, per cent", ""),
     "accuracy_with_*": ("accuracy of the model trained with every patch", ""),
 }
 """What a figure means, and what it should be, where that was said beforehand. The first pattern that fits counts."""
