@@ -27,18 +27,21 @@ class Contemplate(Voices):
         """Answer with the synthesis; where it comes to no end, with the majority."""
         started = time.perf_counter()
         rounds = [self._within(started, 0.8).ask(engine, [self._briefed(prompt) for prompt in prompts], seed)]
+        latest = rounds[-1]
         for _ in range(self.refinements):
             refining = self._within(started, 0.8)
-            pooled = [[prompt + found] * self.agents for prompt, found in _pooled(prompts, rounds[-1])]
+            pooled = [[prompt + found] * self.agents for prompt, found in _pooled(prompts, latest)]
             rounds.append(refining.ask(engine, pooled, seed + len(rounds)))
+            # Whoever had no time left to conclude anew stands by what was found before.
+            latest = [new if conclusions(new) else old for new, old in zip(rounds[-1], latest, strict=True)]
         final = replace(self._within(started, 1.0), temperature=0.0)
-        differing = [len(set(conclusions(replies))) != 1 for replies in rounds[-1]]
-        merging = [[prompt + found] for prompt, found in _pooled(prompts, rounds[-1])]
+        differing = [len(set(conclusions(replies))) != 1 for replies in latest]
+        merging = [[prompt + found] for prompt, found in _pooled(prompts, latest)]
         syntheses = final.ask(engine, [m if differ else [] for m, differ in zip(merging, differing, strict=True)], seed)
         seconds = time.perf_counter() - started
         return [
             Verdict(_written(synthesis) or vote(list(proposals)), (*history, tuple(synthesis)), seconds)
-            for synthesis, proposals, *history in zip(syntheses, rounds[-1], *_as_tuples(rounds), strict=True)
+            for synthesis, proposals, *history in zip(syntheses, latest, *_as_tuples(rounds), strict=True)
         ]
 
     def _briefed(self, prompt: Document) -> list[Document]:
