@@ -66,6 +66,6 @@ def _answered(assistant: Assistant, prompt: Document, thinking: Thinking, contem
         console.print("\nstopped", style="dim")
         return Document((Part("", "assistant"),))
     if contemplate > 1:
-        console.print(verdict.answer, markup=False, highlight=False)
+        console.print(verdict.answer, markup=False, highlight=False, soft_wrap=True)
         return Document((Part(verdict.answer, "assistant"),))
     return verdict.replies[0].document

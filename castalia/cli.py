@@ -167,11 +167,11 @@ def ask(
         with watching(assistant.engine, console, canvases, contemplate) as watch:
             verdict = assistant.answer(prompt, assistant.strategy(thinking, contemplate, temperature, watch), seed)
         if contemplate > 1:
-            console.print(verdict.answer, markup=False, highlight=False)
+            console.print(verdict.answer, markup=False, highlight=False, soft_wrap=True)
         return
     verdict = assistant.answer(prompt, assistant.strategy(thinking, contemplate, temperature), seed)
     if not json:
-        console.print(verdict.answer, markup=False, highlight=False)
+        console.print(verdict.answer, markup=False, highlight=False, soft_wrap=True)
         return
     replies = [
         {"thoughts": r.thoughts, "answer": r.answer, "logprob": sum(r.logprobs), "stopped": r.stopped}

@@ -34,7 +34,9 @@ class Canvases:
         """Write `image`, once, and return the file's name."""
         if id(image) not in self.names:
             self.directory.mkdir(parents=True, exist_ok=True)
-            path = self.directory / f"{len(self.names) + 1:02d}-agent{agent + 1}.png"
+            before = [path.name.partition("-")[0] for path in self.directory.glob("*-agent*.png")]
+            number = max((int(name) for name in before if name.isdigit()), default=0) + 1
+            path = self.directory / f"{number:03d}-agent{agent + 1}.png"
             pillow.fromarray(image.pixels_HWC).save(path)
             self.names[id(image)] = str(path)
             self.kept.append(image)  # an identity is unique only while its owner lives
@@ -85,7 +87,8 @@ class Watcher:
         for part in self.engine.reader.document(request):
             content = part.content
             if isinstance(content, Call):
-                text.append(f"\n→ {content.name} {content.arguments}\n", "cyan")
+                text.append("\n" if text.plain and not text.plain.endswith("\n") else "")
+                text.append(f"→ {content.name} {content.arguments}\n", "cyan")
             elif isinstance(content, Image):
                 name = self.canvases.keep(content, request.index) if self.canvases else "a picture"
                 text.append(f"← {content.width} × {content.height} {name}\n", "green")
@@ -103,7 +106,7 @@ class Watcher:
 
     def _panel(self, request: Request) -> Panel:
         title = f"agent {request.index + 1}" if request.stopped is None else f"agent {request.index + 1} ✓"
-        return Panel(self.text(request), title=title, width=max(24, self.console.width // 4 - 1))
+        return Panel(self.text(request), title=title, width=max(19, self.console.width // 4 - 1))
 
 
 @contextmanager
@@ -120,3 +123,5 @@ def watching(
         watcher.live = live
         yield watcher
         live.update(watcher.panels())
+    if not console.is_terminal:
+        console.print()

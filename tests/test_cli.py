@@ -185,6 +185,48 @@ def test_json_of_every_command_that_has_it_is_one_line_that_parses(
     assert len(json.loads(here("data", "ls", "--json").out)) > 5
 
 
+def test_thoughts_are_shown_as_they_come_and_agents_side_by_side(
+    here: Callable[..., Said], trained: Path, drawn: Path, tmp_path: Path
+) -> None:
+    asked = [
+        "ask",
+        trained,
+        "Which is taller?",
+        "--image",
+        drawn,
+        "--show",
+        "thoughts",
+        "--canvases",
+        tmp_path / "seen",
+    ]
+    answer = here(*asked[:5]).out.strip()
+    shown = here(*asked)
+    assert shown.status == 0 and shown.out.strip().endswith(answer)
+    shown = here(*asked, "--contemplate", "3", "--effort", "minimal")
+    assert shown.status == 0
+    assert all(f"agent {number}" in shown.out for number in (1, 2, 3))
+
+
+def test_a_conversation_goes_on_after_a_mistake_and_ends_with_its_input(trained: Path, drawn: Path) -> None:
+    lines = [
+        f"/image {drawn}",
+        "Which is taller?",
+        "/image none.png",
+        "/effort hihg",
+        "/what",
+        "And now?",
+        "/new",
+        "/help",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "castalia", "chat", str(trained)],
+        input="\n".join(lines), capture_output=True, text=True, cwd=REPOSITORY,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    for said in ("none.png cannot be read", "did you mean 'high'", "there is no /what", "/contemplate N"):
+        assert said in done.stdout, said
+
+
 def test_one_seed_draws_one_answer(here: Callable[..., Said], trained: Path) -> None:
     def answer(seed: int) -> str:
         return here("ask", trained, "Make 10 from 2, 5.", "--temperature", "1", "--seed", str(seed)).out
