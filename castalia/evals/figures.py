@@ -21,6 +21,11 @@ BLOCK = re.compile(r"(<!-- figures: ([a-z_-]+) -->\n).*?(<!-- end -->)", re.DOTA
 
 GOALS: dict[str, tuple[str, str]] = {
     "hf_ratio_256": ("training step against Hugging Face's Llama of width 256, dense tokens", "≥ 1.15 times"),
+    "hf_ratio_b64": ("tokens generated per second against Hugging Face's `generate`, width 192, batch 64", "≥ 5 times"),
+    "hf_ratio_*_b*": ("the same at this width and batch", ""),
+    "tokens_per_second_*_b*": ("tokens generated per second at this width and batch", ""),
+    "bandwidth_share_b1": ("share of the bandwidth of reading that decoding uses at batch 1, width 384", ""),
+    "fork8_latency_ratio": ("eight agents on one prompt of 512 positions against one, width 192", "≤ 2 times"),
     "hf_ratio_*": ("the same at this width", ""),
     "peak_share_256": ("share of the machine's measured GEMM peak, width 256", "≥ 0.65"),
     "peak_share_*": ("the same at this width", ""),
