@@ -13,15 +13,12 @@ def recipe() -> Recipe:
     return Recipe(
         name="pocket",
         vocab_size=512,
-        perception=PerceptionConfig(patch_size=16, max_side=256),
+        perception=PerceptionConfig(patch_size=16),
         model=ModelConfig(width=128, layers=4, heads=4),
         data=DataConfig(
-            mixture={"digits": 0.8, "speech": 0.8, "charts": 1.2, "mazes": 1.4, "countdown": 1.3, "search": 0.8},
+            mixture={"digits": 0.8, "speech": 0.8, "charts": 1.2, "mazes": 1.3, "countdown": 1.3},
             difficulties=(1, 2, 3),
-            acting=0.3,
-            efforts={"none": 0.1, "minimal": 0.05, "low": 0.05, "medium": 0.7, "high": 0.1},
-            merging=0.1,
         ),
-        feed=Feed(rows=12, length=192, streams=2),
+        feed=Feed(rows=16, length=128, streams=2),
         training=TrainingConfig(minutes=10, other_lr=0.01),
     )
