@@ -40,6 +40,7 @@ def main() -> None:
     for width in WIDTHS[: 1 if arguments.quick else None]:
         engine = make_engine(width)
         peer = llama(width, VOCABULARY, LAYERS, width // HEAD_DIM).eval()
+        peer.config.use_cache = peer.generation_config.use_cache = True
         for batch in (1, 64) if arguments.quick else BATCHES:
             figures |= decoding(engine, peer, batch, width, rounds)
         figures |= bandwidth(engine, width, figures[f"tokens_per_second_{width}_b1"], rounds)
@@ -89,6 +90,7 @@ def decoding(engine: Engine, peer: torch.nn.Module, batch: int, width: int, roun
             max_new_tokens=WRITTEN,
             min_new_tokens=WRITTEN,
             do_sample=False,
+            use_cache=True,
             cache_implementation="static",
             pad_token_id=0,
         )

@@ -3,7 +3,7 @@
 import json
 import math
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -65,9 +65,10 @@ class Action(Protocol):
 
 @dataclass
 class Allowance:
-    """How many agents may still be sent out by a reply and all its agents together."""
+    """What a reply and all its agents together may still take: agents sent out, and pixels of further pictures."""
 
     agents: int = 16
+    pixels: int = 64_000_000
 
 
 @dataclass
@@ -99,6 +100,15 @@ class State:
         """Return the side of one patch in pixels of `image`, which is perceived smaller if it is large."""
         return self.cell * max(1.0, max(image.height, image.width) / self.max_side)
 
+    def keep(self, images: Sequence[Image]) -> None:
+        """Number `images` after those there are. Raises ActionError if they have more pixels than are allowed."""
+        pixels = sum(image.height * image.width for image in images)
+        if pixels > self.allowance.pixels:
+            raise ActionError(f"{pixels:,} pixels are too many: pictures may add {self.allowance.pixels:,} more")
+        self.allowance.pixels -= pixels
+        self.originals += images
+        self.canvases += images
+
     def fork(self) -> "State":
         """Return the state of an agent that goes on from here on its own."""
         copies = {name: getattr(self, name).copy() for name in ("originals", "canvases", "relations", "marks")}
@@ -115,7 +125,8 @@ class Session:
         """Carry out one call. Never raises."""
         try:
             if call.name not in self.actions:
-                raise ActionError(f"there is no action {call.name[:40]!r}: {nearest(call.name, self.actions)}")
+                name = call.name[:40]  # as long as it was written, looking for the nearest would take long
+                raise ActionError(f"there is no action {name!r}: {nearest(name, self.actions)}")
             action = self.actions[call.name]
             outcome = action.run(parse_arguments(action, call.arguments), self.state)
             if isinstance(outcome, Future):

@@ -26,6 +26,9 @@ COLOURS = {
 }
 STEPS = {"R": (0, 1), "D": (1, 0), "L": (0, -1), "U": (-1, 0)}
 
+LONGEST_SIDE = 20_000
+"""Of a picture that is drawn on, in pixels: what a cell of it measures, and so the work, grows with its side."""
+
 NUMBER = {"type": "number", "minimum": -1000, "maximum": 1000}
 PLACE = {"type": "array", "items": NUMBER, "minItems": 2, "maxItems": 2}
 BOX = {"type": "array", "items": NUMBER, "minItems": 4, "maxItems": 4}
@@ -159,9 +162,8 @@ class Crop:
         seen(state, index)
         original = state.originals[index]
         region = _region(arguments["box"], state.cell_of(original), original)
-        crop = Image(np.ascontiguousarray(original.pixels_HWC[region]))
-        state.originals.append(crop)
-        state.canvases.append(crop)
+        crop = Image(original.pixels_HWC[region])  # a view: however many there are, they take no memory
+        state.keep([crop])
         return Document((Part(crop, "tool"),))
 
 
@@ -232,6 +234,8 @@ class _Drawing:
 
     def __enter__(self) -> "_Drawing":
         now = self.state.canvases[self.index]
+        if max(now.height, now.width) > LONGEST_SIDE:
+            raise ActionError(f"a picture of more than {LONGEST_SIDE:,} pixels a side is not drawn on")
         self.picture = pillow.fromarray(now.pixels_HWC)
         self.pen = ImageDraw.Draw(self.picture)
         self.font = ImageFont.load_default(max(8, self.state.cell_of(now) * 0.6))
