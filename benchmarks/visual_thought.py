@@ -1,7 +1,7 @@
 """Thinking in images: accuracy with the canvas, with thoughts in words only, without thoughts, and with false sights.
 
-    castalia pretrain visual_thought                    the model that is examined, forty minutes
-    python benchmarks/visual_thought.py                 ten minutes
+    castalia pretrain visual_thought --minutes 26       the model that is examined
+    python benchmarks/visual_thought.py                 two minutes
     python benchmarks/visual_thought.py --quick
 
 `search` asks for details that the first look cannot show; `mazes` are drawn in, at the largest trained size. In the
