@@ -6,11 +6,11 @@ import io
 import os
 import socket
 import sys
-import time
 
 import uvicorn
 from mcp.server import MCPServer
 from mcp.server.mcpserver import Context
+from mcp.server.mcpserver.exceptions import ToolError
 from mcp_types import (
     AudioContent,
     CallToolResult,
@@ -95,7 +95,7 @@ def flood(characters: int, parts: int = 1) -> CallToolResult:
 @server.tool()
 def broken() -> str:
     """Fail."""
-    raise ValueError("the shelf is empty")
+    raise ToolError("the shelf is empty")
 
 
 @server.tool()
@@ -109,6 +109,12 @@ async def slow(seconds: float, path: str = "") -> str:
                 file.write("cancelled")
         raise
     return "done"
+
+
+@server.tool()
+def pid() -> str:
+    """Say which process the server is."""
+    return str(os.getpid())
 
 
 @server.tool()
@@ -137,8 +143,6 @@ def two_words() -> str:
 
 def main() -> None:
     if "--http" not in sys.argv:
-        if "--silent" in sys.argv:
-            time.sleep(3600)
         server.run()
         return
     listener = socket.create_server(("127.0.0.1", 0))

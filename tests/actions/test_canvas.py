@@ -1,5 +1,9 @@
 """Marks, lines, crops and erasures: what they change, what they leave, and what they refuse."""
 
+import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -152,3 +156,23 @@ def test_the_changed_patches_are_all_that_is_needed_to_see_the_new_picture(place
             grid[cell] = after[cell]
         np.testing.assert_array_equal(grid, after)
     assert seen.background_3.tolist() == [255, 255, 255]
+
+
+def test_crops_and_what_is_drawn_on_them_fill_no_memory(guarded: Callable[..., AbstractContextManager[int]]) -> None:
+    acting = session(Image(np.full((2_000, 3_000, 3), 255, np.uint8)))
+    with guarded(300):
+        answers = [act(acting, "crop", '{"box": [0, 0.1, 1000, 1000]}') for _ in range(200)]
+        for index in range(200):
+            act(acting, "mark", json.dumps({"at": [1, 1], "image": index}))
+    assert [isinstance(answer, Image) for answer in answers] == [True] * 10 + [False] * 190
+    assert answers[-1] == "error: 5,982,000 pixels are too many: pictures may add 4,180,000 more"
+
+
+@pytest.mark.parametrize("size", [(1, 20_001), (2_000_000, 1)])
+def test_a_picture_that_is_too_long_is_not_drawn_on(size: tuple[int, int]) -> None:
+    acting = session(Image(np.full((*size, 3), 255, np.uint8)))
+    assert (
+        act(acting, "mark", "[[0, 0, 1000, 1000]]")
+        == "error: a picture of more than 20,000 pixels a side is not drawn on"
+    )
+    assert isinstance(act(acting, "crop", "[[0, 0, 1, 1]]"), Image)

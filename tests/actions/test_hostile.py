@@ -1,26 +1,33 @@
 """Whatever is written as a call comes back as a document, in time, of bounded size; nothing outside is touched."""
 
 import json
-import socket
+import os
+import re
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from castalia.actions.action import Action, Session, State
+from castalia.actions.action import Action, Branches, Outcome, Session, State
 from castalia.actions.catalog import build_actions
+from castalia.actions.mcp import ToolServer
 from castalia.actions.tools import PythonSandbox
 from castalia.document import Call, Document, Image, Part
 
+Guarded = Callable[..., AbstractContextManager[int]]
+
 LONGEST_TEXT = 11_000
+MOST_PIXELS = 16_000_000
+MOST_MEMORY = 300
+"""By how much the process may grow at a call, in MB."""
 SECONDS = 20
-"""A program may take half of one here; the rest is for slow machines."""
+"""A program may take half of one here, a server two and its start again; the rest is for slow machines."""
 
 MALFORMED = [
     "",
@@ -49,11 +56,14 @@ MALFORMED = [
     "{“path”: “R”}",
     '{"__class__": 1}',
     '{"state": 1, "self": 2}',
-    "a" * 1_000_000,
+    "a" * 10_000_000,
+    '["' + "a" * 10_000_000 + '"]',
     '{"' + "a" * 90_000 + '": 1}',
     "[" + ",".join(["0"] * 10_000) + "]",
     json.dumps([[[[[[[[[[[]]]]]]]]]]] * 500),
 ]
+NAMES = ["mark", "draw", "crop", "erase", "relate", "calculator", "python", "spawn", "add"]
+ABSENT = ["", "no such", "ｍａｒｋ", "\ud800", "__init__", "a" * 10_000_000]
 
 NUMBERS = [
     "NaN",
@@ -178,6 +188,7 @@ PYTHON = [
     "list(range(10**9))",
     "sum(range(10**12))",
     "9**9**9",
+    "10**10**8",
     "10**1_000_000",
     "10**5000",
     "1 << 10**10",
@@ -202,6 +213,8 @@ PYTHON = [
     "import sys\nsys.exit(1)",
     "import os\nos.environ",
     "import os\nos.system('touch {touched}')",
+    "import os\nwhile True: os.fork()",
+    "import threading\nwhile True: threading.Thread(target=print).start()",
     "import subprocess\nsubprocess.run(['touch', '{touched}'])",
     "import ctypes",
     "import socket\nsocket.create_connection(('127.0.0.1', {port}))",
@@ -228,63 +241,136 @@ PYTHON = [
     "...",
 ]
 
+SPAWN = [
+    '{"briefs": []}',
+    '{"briefs": "look"}',
+    '{"briefs": [["look"]]}',
+    '{"briefs": [null]}',
+    '{"briefs": {"0": "look"}}',
+    '{"briefs": 1e308}',
+    '{"briefs": ["look", 1]}',
+    '{"briefs": ["\\ud800", "\\u0000", "\u202e"]}',
+    '{"briefs": [""]}',
+    *(json.dumps({"briefs": ["look"] * count}) for count in (1, 16, 17, 64, 65, 10_000, 10**6)),
+    *(json.dumps({"briefs": ["a" * length]}) for length in (500, 501, 90_000, 10**7)),
+    json.dumps({"briefs": ["a" * 500] * 64}),
+    '{"briefs": ["<|call|>spawn {\\"briefs\\": [\\"look\\"]}<|/call|>"]}',
+    '{"briefs": ["look"], "tokens": 1000000, "depth": 9}',
+]
+
+MCP = [
+    ("add", '{"a": ' + "9" * 300 + "}"),
+    ("add", '{"a": ' + "9" * 400 + "}"),
+    ("add", '{"a": 1, "b": 1e999}'),
+    ("add", '{"a": true}'),
+    ("add", '{"a": 1, "note": "\\u0000\\n\\r\\u2028{\\"id\\": 1}\\n"}'),
+    ("add", json.dumps({"a": 1, "note": "a" * 10_000})),
+    ("add", json.dumps({"a": 1, "note": ["a"] * 10_000})),
+    ("at", '{"place": ' + '{"row": ' * 200 + "1" + "}" * 200 + "}"),
+    ("at", '{"place": ' + '{"row": ' * 900 + "1" + "}" * 900 + "}"),
+    ("at", '{"place": {"row": 1, "column": 2, "\\ud800": 3}}'),
+    ("at", '{"place": "file://{secret}"}'),
+    ("paint", '{"width": -1, "height": 0}'),
+    ("paint", '{"width": 1, "height": 16000000}'),
+    ("paint", '{"width": 4000, "height": 4000, "count": 4}'),
+    ("paint", '{"width": 1, "height": 1, "count": 10000}'),
+    ("spoiled", "{}"),
+    ("flood", '{"characters": 3000000}'),
+    ("flood", '{"characters": 30000000}'),
+    ("flood", '{"characters": 0, "parts": 20000}'),
+    ("flood", '{"characters": 1, "parts": 20000}'),
+    ("slow", '{"seconds": 1e300}'),
+    ("slow", '{"seconds": -1, "path": ""}'),
+    ("broken", "{}"),
+    ("add", '{"a": 1, "note": "\\ud800"}'),
+    ("die", "{}"),
+]
+
+HOSTILE = [
+    *((name, text) for name in (*NAMES, *ABSENT) for text in MALFORMED),
+    *CANVAS,
+    *(("calculator", json.dumps({"expression": expression})) for expression in CALCULATOR),
+    *(("python", json.dumps({"code": program})) for program in PYTHON),
+    *(("spawn", text) for text in SPAWN),
+    *MCP,
+]
+
 
 @pytest.fixture(scope="module")
 def actions() -> Iterator[dict[str, Action]]:
+    server = Path(__file__).with_name("mcp_server.py")
     sandbox = PythonSandbox(seconds=0.5)
-    yield {**build_actions(["canvas", "tools", "agents"]), "python": sandbox}
+    with ToolServer([sys.executable, str(server)]) as tools:
+        tools.seconds = 2  # it may take longer to start at first
+        actions = {**tools.actions, **build_actions(["canvas", "tools", "agents"]), "python": sandbox}
+        yield actions | {"paint": tools.actions["draw"]}
     sandbox.close()
+
+
+def picture(height: int, width: int) -> Document:
+    pixels_HWC = np.random.default_rng(0).integers(0, 256, (height, width, 3)).astype(np.uint8)
+    return Document((Part(Image(pixels_HWC)), Part("which?")))
 
 
 @pytest.fixture
 def session(actions: dict[str, Action]) -> Session:
-    pixels_HWC = np.random.default_rng(0).integers(0, 256, (90, 130, 3)).astype(np.uint8)
-    return Session(actions, State.of(Document((Part(Image(pixels_HWC)), Part("which?")))))
+    session = Session(actions, State.of(picture(90, 130)))
+    for name, text in (("mark", '[[1, 1], "A"]'), ("calculator", '["1/3"]'), ("python", '["1 +"]'), ("erase", "{}")):
+        settled(session.act(Call(name, text)))  # what is imported or loaded once is not what a call does
+    return session
+
+
+def settled(outcome: Outcome) -> Document | Branches:
+    return outcome.result(timeout=SECONDS) if isinstance(outcome, Future) else outcome
 
 
 @pytest.fixture
-def act(session: Session) -> Callable[[str, str], Document]:
+def act(session: Session, guarded: Guarded, tmp_path: Path) -> Callable[[str, str], Document | Branches]:
     """Return a function that carries out one call and checks what must hold of every outcome."""
+    (tmp_path / "secret").write_text("the password is swordfish")
+    originals = session.state.originals.copy()
+    pixels_HWC = originals[0].pixels_HWC.copy()
 
-    def run(name: str, arguments: str) -> Document:
-        before = [image.pixels_HWC.copy() for image in session.state.originals]
-        started = time.monotonic()
-        outcome = session.act(Call(name, arguments))
-        document = outcome.result(timeout=SECONDS) if isinstance(outcome, Future) else outcome
-        assert isinstance(document, Document)
+    def run(name: str, arguments: str) -> Document | Branches:
+        allowed, started = session.state.allowance.agents, time.monotonic()
+        with guarded(MOST_MEMORY, watched=(name, arguments) not in MCP) as port:  # a server is a process of its own
+            for key, value in (("secret", tmp_path / "secret"), ("touched", tmp_path / "touched"), ("port", port)):
+                arguments = arguments.replace(f"{{{key}}}", str(value))
+            outcome = settled(session.act(Call(name, arguments)))
         assert time.monotonic() - started < SECONDS
-        assert len(document) <= 1 and all(part.author == "tool" and not part.learned for part in document)
-        for part in document:
-            assert isinstance(part.content, str | Image)
-            if isinstance(part.content, str):
-                assert len(part.content) <= LONGEST_TEXT
-                part.content.encode()
-            else:
-                assert part.content.pixels_HWC.size <= before[0].size
-        for image, pixels_HWC in zip(session.state.originals, before, strict=False):
-            np.testing.assert_array_equal(image.pixels_HWC, pixels_HWC, "originals stay as they were")
-        return document
+        assert os.listdir(tmp_path) == ["secret"]
+        assert all(old is new for old, new in zip(originals, session.state.originals, strict=False))
+        np.testing.assert_array_equal(pixels_HWC, originals[0].pixels_HWC, "originals stay as they were")
+        if isinstance(outcome, Branches):
+            assert 1 <= len(outcome.briefs) == allowed - session.state.allowance.agents <= allowed
+            assert all(len(brief.text()) <= 500 for brief in outcome.briefs) and outcome.tokens <= 128
+            return outcome
+        assert isinstance(outcome, Document) and len(outcome) <= LONGEST_TEXT
+        assert all(part.author == "tool" and not part.learned for part in outcome)
+        images = [part.content for part in outcome if isinstance(part.content, Image)]
+        texts = [part.content for part in outcome if isinstance(part.content, str)]
+        assert len(images) + len(texts) == len(outcome)
+        assert sum(image.height * image.width for image in images) <= MOST_PIXELS
+        assert len("".join(texts).encode()) <= LONGEST_TEXT
+        assert "swordfish" not in outcome.text() and "root:" not in outcome.text()
+        return outcome
 
     return run
 
 
-def failed(document: Document) -> bool:
-    return document.text().startswith("error: ") or "\nerror: " in document.text()
+def failed(outcome: Document | Branches) -> bool:
+    return isinstance(outcome, Document) and re.search(r"(^|\n)error: ", outcome.text()) is not None
 
 
-@pytest.mark.parametrize(
-    "name", ["mark", "draw", "crop", "erase", "relate", "calculator", "python", "spawn", "", "no such", "ｍａｒｋ"]
-)
-def test_malformed_arguments(act: Callable[[str, str], Document], name: str) -> None:
-    for text in MALFORMED:
-        assert failed(act(name, text)), text[:50]
-
-
-def test_canvas_abuse(act: Callable[[str, str], Document], session: Session) -> None:
-    for name, text in CANVAS:
-        act(name, text)
-        act("erase", "{}")
-    assert len(session.state.canvases) == len(session.state.originals) <= len(CANVAS)
+@pytest.mark.parametrize(("name", "arguments"), HOSTILE, ids=lambda text: ascii(text[:24])[1:-1])
+def test_no_argument_escapes(act: Callable[[str, str], Any], session: Session, name: str, arguments: str) -> None:
+    outcome = act(name, arguments)
+    assert failed(outcome) or (name not in ABSENT and arguments not in MALFORMED)
+    if name == "python":
+        assert act("python", '["1 + 1"]').text() == "2", "the next program runs as if nothing had been"
+    if (name, arguments) in MCP:
+        answers = (settled(session.act(Call("add", "[1]"))) for _ in range(5))
+        assert any(not failed(answer) for answer in answers), "the server goes on, or was started again"
 
 
 def test_a_canvas_that_is_not_there(actions: dict[str, Action]) -> None:
@@ -301,63 +387,10 @@ def test_drawing_on_and_on_stays_within_bounds(act: Callable[[str, str], Documen
     assert session.state.pen is not None and max(session.state.pen) <= 1_000
 
 
-@pytest.mark.parametrize("side", [1, 15, 4_000])
-def test_pictures_of_any_size_are_drawn_on(actions: dict[str, Action], side: int) -> None:
-    pixels_HWC = np.full((side, 3, 3), 255, np.uint8)
-    tall = Session(actions, State.of(Document((Part(Image(pixels_HWC)),))))
+@pytest.mark.parametrize("size", [(1, 1), (15, 3), (3, 20_000), (1, 2_000_000), (2_000_000, 1)])
+def test_pictures_of_any_size_are_drawn_on(actions: dict[str, Action], size: tuple[int, int]) -> None:
+    odd = Session(actions, State.of(picture(*size)))
     started = time.monotonic()
     for name, text in CANVAS:
-        assert isinstance(tall.act(Call(name, text)), Document)
+        assert isinstance(odd.act(Call(name, text)), Document)
     assert time.monotonic() - started < SECONDS
-
-
-@pytest.mark.parametrize("expression", CALCULATOR, ids=lambda text: text[:20].encode("ascii", "replace").decode())
-def test_expressions(act: Callable[[str, str], Document], expression: str) -> None:
-    text = act("calculator", json.dumps({"expression": expression})).text()
-    assert text and len(text) < 5_000
-
-
-@pytest.mark.parametrize("program", PYTHON, ids=lambda text: ascii(text[:30]))
-def test_programs(act: Callable[[str, str], Document], program: str, tmp_path: Path) -> None:
-    secret, touched = tmp_path / "secret", tmp_path / "touched"
-    secret.write_text("the password is swordfish")
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        server.settimeout(0)
-        for name, value in (("secret", secret), ("touched", touched), ("port", server.getsockname()[1])):
-            program = program.replace(f"{{{name}}}", str(value))
-        text = act("python", json.dumps({"code": program})).text()
-        with pytest.raises(BlockingIOError):
-            server.accept()
-    assert len(text) < 2_600
-    assert "swordfish" not in text and "root:" not in text
-    assert not touched.exists()
-    assert act("python", '["1 + 1"]').text() == "2", "the next program runs as if nothing had been"
-
-
-class Watch:
-    """Notes what this thread does to files, network and processes while it is on."""
-
-    def __init__(self) -> None:
-        self.thread: int | None = None
-        self.seen: list[tuple[str, Any]] = []
-
-    def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if threading.get_ident() == self.thread and event.partition(".")[0] in (
-            "open", "os", "socket", "subprocess", "shutil", "tempfile",
-        ):  # fmt: skip
-            self.seen.append((event, arguments))
-
-
-def test_canvas_and_calculator_touch_neither_files_nor_network(act: Callable[[str, str], Document]) -> None:
-    watch = Watch()
-    sys.addaudithook(watch)  # for good, but it looks away as soon as it is off
-    calls = [*CANVAS, *(("calculator", json.dumps([expression])) for expression in CALCULATOR)]
-    for name, text in calls:  # what is imported or loaded once is not what a call does
-        act(name, text)
-    watch.thread = threading.get_ident()
-    try:
-        for name, text in calls:
-            act(name, text)
-    finally:
-        watch.thread = None
-    assert watch.seen == []
