@@ -7,8 +7,8 @@
 Per family the difficulty is the first at which one agent is right between 20 and 80 % of the time. Questions are asked
 one at a time, as by one user. One agent has growing budgets of thought (its effort), greedily and at the temperature of
 the others; the baselines and contemplating have 2, 4, 8 and 16 agents. Seconds are medians over questions.
-`gain_equal_latency_FAMILY` is contemplating's best accuracy less the best of one agent that has at least as many
-seconds, or, where one agent never needs as many, less its best of all; `gain_equal_tokens_FAMILY` likewise by tokens.
+`gain_equal_latency_FAMILY` is contemplating's best accuracy less the best that one agent reaches in no more seconds
+(or, if even its quickest way takes longer, in that one); `gain_equal_tokens_FAMILY` likewise by tokens.
 Which of the ways is best is seen on one half of the questions, the gain on the other.
 """
 

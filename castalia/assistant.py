@@ -44,6 +44,7 @@ class Assistant:
         effort: Effort = "medium",
         contemplate: int = 0,
         seconds: float | None = None,
+        max_tokens: int | None = None,
         temperature: float | None = None,
         seed: int = 0,
     ) -> str:
@@ -51,10 +52,10 @@ class Assistant:
 
         A picture is a file, its bytes, a uint8 array [height, width, 3] or an `Image`; a sound is a file, its bytes,
         float32 samples at 16 kHz or a `Speech`. `effort` says how much thought it may take, `contemplate` how many
-        agents think about it, `seconds` when there must be an answer. Raises ImageError or SpeechError if one cannot be
-        read, EngineError for an unknown effort.
+        agents think about it, `seconds` when there must be an answer, `max_tokens` how long a reply may be. Raises
+        ImageError or SpeechError if one cannot be read, EngineError for an unknown effort.
         """
-        thinking = Thinking(effort, self.actions, seconds)
+        thinking = Thinking(effort, self.actions, seconds, max_tokens)
         strategy = self.strategy(thinking, contemplate, temperature)
         return self.answer(as_prompt(question, image=image, speech=speech), strategy, seed).answer
 

@@ -30,7 +30,7 @@ def converse(assistant: Assistant, effort: Effort, contemplate: int, canvases: P
     while True:
         try:
             line = (Prompt.ask("[bold]you[/]", console=console) if sys.stdin.isatty() else input()).strip()
-        except EOFError:
+        except (EOFError, KeyboardInterrupt):
             return
         command, _, argument = line.partition(" ")
         try:

@@ -128,6 +128,7 @@ def ask(
     show: Literal["answer", "thoughts"] = "answer",
     canvases: Path = Path("canvases"),
     seconds: float | None = None,
+    max_tokens: int | None = None,
     temperature: float | None = None,
     seed: int = 0,
     json: bool = False,
@@ -148,9 +149,10 @@ def ask(
         show: print the answer alone, or thoughts as they come; agents stand side by side.
         canvases: where thoughts that are shown keep what they draw, as PNG.
         seconds: when there must be an answer.
+        max_tokens: longest reply (default: what the effort allows).
         temperature: 0 takes the likeliest tokens (default: 0, and 0.8 where several agents think).
         seed: seed of the draw where temperature is above 0.
-        json: print thoughts, answer, tokens and seconds as one line of JSON.
+        json: print thoughts, answer, log-probability, tokens, seconds and every reply as one line of JSON.
     """
     from castalia.assistant import Assistant, as_prompt
     from castalia.console import console
@@ -159,10 +161,12 @@ def ask(
 
     if not (question or image or speech):
         raise CastaliaError("ask something: a question, --image or --speech")
-    if contemplate > 64:
-        raise CastaliaError(f"--contemplate {contemplate}: at most 64 agents")
+    if not 0 <= contemplate <= 64:
+        raise CastaliaError(f"--contemplate {contemplate}: from 0 to 64 agents")
+    if temperature is not None and temperature < 0:
+        raise CastaliaError(f"--temperature {temperature}: 0 or more")
     assistant, prompt = Assistant.load(run), as_prompt(question, image=list(image), speech=list(speech))
-    thinking = Thinking(effort, assistant.actions, seconds)
+    thinking = Thinking(effort, assistant.actions, seconds, max_tokens)
     if show == "thoughts" and not json:
         with watching(assistant.engine, console, canvases, contemplate) as watch:
             verdict = assistant.answer(prompt, assistant.strategy(thinking, contemplate, temperature, watch), seed)
@@ -177,8 +181,8 @@ def ask(
         {"thoughts": r.thoughts, "answer": r.answer, "logprob": sum(r.logprobs), "stopped": r.stopped}
         for r in verdict.replies
     ]
-    summary = {"answer": verdict.answer, "tokens": verdict.tokens, "seconds": round(verdict.seconds, 3)}
-    print(jsonlib.dumps(summary | {"replies": replies}))
+    cost = {"tokens": verdict.tokens, "seconds": round(verdict.seconds, 3)}
+    print(jsonlib.dumps(replies[-1] | {"answer": verdict.answer} | cost | {"replies": replies}))
 
 
 def chat(
@@ -271,8 +275,15 @@ def _data() -> None:
 
 Commands = dict[str, Callable[..., Any]]
 DATA_COMMANDS: Commands = {"fetch": data_fetch, "ls": data_ls, "build": data_build}
-COMMANDS: Commands = {"run": run, "pretrain": pretrain, "eval": evaluate, "ask": ask, "chat": chat}
-COMMANDS |= {"data": _data, "figures": figures}
+COMMANDS: Commands = {
+    "run": run,
+    "pretrain": pretrain,
+    "eval": evaluate,
+    "ask": ask,
+    "chat": chat,
+    "data": _data,
+    "figures": figures,
+}
 
 
 def _recipe(name: str, minutes: float | None, steps: int | None, overrides: tuple[str, ...]) -> "Recipe":

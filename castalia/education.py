@@ -60,7 +60,8 @@ def educate(recipe: Recipe, directory: Path, *, questions: int = 100) -> Educati
     with console.status("exam: ways to think") as status:
         ways = examine_ways(directory, max(1, questions // 5), lambda way: status.update(f"exam: {way}"))
     evaluation["ways"] = ways
-    seconds["ways to think"] = time.perf_counter() - started
+    if ways:
+        seconds["ways to think"] = time.perf_counter() - started
     (directory / "evaluation.json").write_text(json.dumps(evaluation, indent=2))
     examples = [to_report(answered) for answered in _choose(examination)]
     write_report(directory, read_metrics(directory / "metrics.jsonl"), evaluation, examples)
@@ -89,6 +90,8 @@ def examine_ways(directory: Path, questions: int, progress: Callable[[str], None
     """Return the accuracy of the newest checkpoint of a run by way of thinking, for all ways that it has learned."""
     recipe = load_recipe_of(directory)
     ways = learned_ways(recipe.data, build_actions(("canvas", "tools")))
+    if not ways:
+        return {}
     engine, difficulties = Engine(*load_model(directory)), recipe.data.difficulties
     return compare_ways(engine, _tasks(recipe), ways, difficulties=difficulties, n=questions, progress=progress)
 

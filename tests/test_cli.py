@@ -106,6 +106,8 @@ WRONG: dict[str, tuple[list[str], str]] = {
     "a difficulty": (["eval", "{run}", "--difficulty", "11", "--n", "1"], "difficulty 11 is outside 1 to 10"),
     "a split": (["eval", "{run}", "--split", "held-out", "--n", "1"], "did you mean 'held_out'?"),
     "a run to ask": (["ask", "{tmp}/none", "Which?"], "none is not a run: it has no recipe.json"),
+    "a temperature below zero": (["ask", "{run}", "Which?", "--temperature", "-1"], "--temperature -1.0: 0 or more"),
+    "too many agents": (["ask", "{run}", "Which?", "--contemplate", "65"], "--contemplate 65: from 0 to 64 agents"),
     "no question": (["ask", "{run}"], "ask something: a question, --image or --speech"),
     "a missing picture": (["ask", "{run}", "Which?", "--image", "none.png"], "none.png cannot be read: No such file"),
     "a picture that is none": (["ask", "{run}", "--image", "{run}/recipe.json"], "recipe.json is not a picture"),
@@ -178,10 +180,10 @@ def test_json_of_every_command_that_has_it_is_one_line_that_parses(
     evaluation = json.loads(here("eval", trained, "--n", "2", "--difficulty", "1", "--json").out)
     assert set(evaluation["families"]) == {"charts", "countdown"}
     assert evaluation["families"]["charts"]["1"]["n"] == 2
-    reply = json.loads(here("ask", trained, "Which is taller?", "--image", drawn, "--effort", "low", "--json").out)
-    assert set(reply) == {"answer", "tokens", "seconds", "replies"}
+    reply = json.loads(here("ask", trained, "Which is taller?", "--image", drawn, "--max-tokens", "5", "--json").out)
+    assert set(reply) == {"thoughts", "answer", "logprob", "stopped", "tokens", "seconds", "replies"}
     assert set(reply["replies"][0]) == {"thoughts", "answer", "logprob", "stopped"}
-    assert reply["replies"][0]["logprob"] < 0 < reply["tokens"]
+    assert reply["logprob"] < 0 < reply["tokens"] <= 5
     assert len(json.loads(here("data", "ls", "--json").out)) > 5
 
 

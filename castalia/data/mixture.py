@@ -60,8 +60,9 @@ class Mixture:
         RecipeError if nothing is to be learned, or if what acts would miss its place.
         """
         self.config, self.split, self.perception = config, split, perception or PerceptionConfig()
-        if not 0 <= config.acting <= 1:
-            raise RecipeError(f"data.acting is a share from 0 to 1, not {config.acting}")
+        for share in ("acting", "merging"):
+            if not 0 <= getattr(config, share) <= 1:
+                raise RecipeError(f"data.{share} is a share from 0 to 1, not {getattr(config, share)}")
         if unknown := next((effort for effort in config.efforts if effort not in EFFORTS), None):
             raise RecipeError(f"data.efforts has an unknown effort {unknown!r}: {nearest(unknown, EFFORTS)}")
         self.names = sorted(name for name, share in config.mixture.items() if share > 0)
@@ -84,7 +85,7 @@ class Mixture:
             difficulty = generator.choice(self.config.difficulties)
             example = task.sample(index, difficulty, self.split)
             medium = generator.choices(media, shares)[0]
-            # At a share of 0 nothing is drawn, and so all documents are what they were before there were actions.
+            # At a share of 0 nothing is drawn: documents are the same as without the setting.
             if not example.hidden and self.config.merging and generator.random() < self.config.merging:
                 return merged(task, example, generator)
             acting = example.hidden or (self.config.acting > 0 and generator.random() < self.config.acting)
@@ -99,11 +100,10 @@ class Mixture:
         return sample
 
     def _effort(self, generator: random.Random, acting: bool) -> Effort:
-        """Draw an effort; who is asked for little does not act."""
-        possible = {effort: self.config.efforts.get(effort, 0.0) for effort in EFFORTS[-2 if acting else 0 :]}
-        if not any(possible.values()):
-            return "medium"
-        return generator.choices(list(possible), list(possible.values()))[0]
+        """Draw an effort; acting takes medium or high."""
+        possible = ("medium", "high") if acting else EFFORTS
+        shares = [self.config.efforts.get(effort, 0.0) for effort in possible]
+        return generator.choices(possible, shares)[0] if any(shares) else "medium"
 
     def _check_places(self, name: str, task: Task) -> None:
         seen_side = getattr(task, "seen_side", None)

@@ -56,7 +56,7 @@ class Reader:
                     text.append(token)
                     continue
                 calling = token == special["/call"]
-                if text and called <= calling:  # a call without an end is none
+                if text and (calling or not called):  # a call without an end is none
                     content = self.call(text) if calling else self.decode(text)
                     parts.append(Part(content, "assistant", thought=thinking))
                 text, called = [], token == special["call"]

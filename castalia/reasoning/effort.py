@@ -18,11 +18,12 @@ ANSWER = 96
 
 @dataclass(frozen=True)
 class Thinking:
-    """A way to think: how much effort, with which actions, for how many seconds at most."""
+    """A way to think: how much effort, with which actions, for how many seconds and (in all) tokens at most."""
 
     effort: Effort = "medium"
     actions: Mapping[str, Action] | None = None
     seconds: float | None = None
+    tokens: int | None = None
 
     def __post_init__(self) -> None:
         if self.effort not in THINKING:
@@ -37,7 +38,8 @@ class Thinking:
     def budget(self) -> Budget:
         """What a reply may cost."""
         thinking = THINKING[self.effort]
-        return Budget(thinking + ANSWER, thinking, self.seconds, ACTIONS[self.effort] if self.acts else 0)
+        tokens = thinking + ANSWER if self.tokens is None else min(thinking + ANSWER, self.tokens)
+        return Budget(tokens, thinking, self.seconds, ACTIONS[self.effort] if self.acts else 0)
 
     def told(self, prompt: Document) -> Document:
         """Return the prompt with what the model is told of effort and actions before it."""

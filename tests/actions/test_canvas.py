@@ -105,7 +105,7 @@ def test_erasing_gives_the_original_back() -> None:
 def test_relations_join_what_was_marked() -> None:
     acting = session(paper())
     act(acting, "mark", '[[1.5,1.5],"A"]')
-    assert act(acting, "relate", '["A","left of","B"]').startswith("error: nothing is marked 'B'")  # type: ignore[union-attr]
+    assert act(acting, "relate", '["A","left of","B"]').startswith("error: nothing is marked 'B'")
     act(acting, "mark", '[[1.5,5.5],"B"]')
     act(acting, "relate", '["A","left of","B"]')
     assert acting.state.relations == [("A", "left of", "B")]

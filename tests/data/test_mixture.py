@@ -79,11 +79,38 @@ def test_search_always_acts_and_its_pictures_are_seen_small(mix: Callable[..., M
         assert all(isinstance(crop, Image) and crop.height == 64 for crop in crops)
 
 
+def test_efforts_are_told_and_kept_in_the_shares_asked_for(mix: Callable[..., Mixture]) -> None:
+    efforts = {"none": 0.2, "minimal": 0.2, "medium": 0.3, "high": 0.3}
+    mixture = mix({"countdown": 1.0}, efforts=efforts, difficulties=(3,))
+    documents = [mixture.document(index) for index in range(600)]
+    told = [next((p.content for p in document if p.author == "system"), "medium") for document in documents]
+    for effort, share in efforts.items():
+        assert abs(told.count(effort) / 600 - share) < 3.5 * (share * (1 - share) / 600) ** 0.5
+    for effort, document in zip(told, documents, strict=True):
+        thoughts = sum(len(p.content) for p in document if p.thought)
+        assert (thoughts == 0) if effort == "none" else (thoughts <= 16 if effort == "minimal" else thoughts > 0)
+
+
+def test_who_acts_is_told_that_it_can_and_is_not_asked_for_little(mix: Callable[..., Mixture]) -> None:
+    mixture = mix({"mazes": 1.0, "search": 1.0}, acting=1.0, efforts={"none": 0.9, "high": 0.1})
+    for index in range(30):
+        assert mixture.document(index).parts[0].content == "high act"
+
+
+def test_the_share_that_merges_answers_after_what_agents_have_concluded(mix: Callable[..., Mixture]) -> None:
+    mixture = mix({"countdown": 1.0}, merging=0.4)
+    merging = [any(p.author == "tool" for p in mixture.document(index)) for index in range(400)]
+    assert abs(np.mean(merging) - 0.4) < 3.5 * (0.4 * 0.6 / 400) ** 0.5
+
+
 def test_settings_that_cannot_work_are_refused() -> None:
     with pytest.raises(RecipeError, match=r"perception\.max_side=256"):
         Mixture(DataConfig({"search": 1.0}), build_task)
     with pytest.raises(RecipeError, match=r"perception\.patch_size=16"):
         Mixture(DataConfig({"mazes": 1.0}, acting=0.5), build_task, perception=PerceptionConfig(patch_size=8))
-    with pytest.raises(RecipeError, match="a share from 0 to 1"):
-        Mixture(DataConfig({"mazes": 1.0}, acting=1.5), build_task)
+    for share in ("acting", "merging"):
+        with pytest.raises(RecipeError, match=rf"data\.{share} is a share from 0 to 1"):
+            Mixture(DataConfig({"mazes": 1.0}, **{share: 1.5}), build_task)
+    with pytest.raises(RecipeError, match="did you mean 'high'"):
+        Mixture(DataConfig({"mazes": 1.0}, efforts={"hihg": 1.0}), build_task)
     assert Mixture(DataConfig({"mazes": 1.0}), build_task, perception=PerceptionConfig(patch_size=8)).document(0).parts

@@ -26,7 +26,7 @@ def noise(seed: int) -> Image:
 
 
 def asked(*contents: object) -> Document:
-    return Document(tuple(Part(content) for content in contents))  # type: ignore[arg-type]
+    return Document(tuple(Part(content) for content in contents))
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ def written(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Image, str]]:
         return Image(image.pixels_HWC ^ np.uint8(1))
 
     drawing = ModuleType("castalia.tasks.drawing")
-    drawing.write_text = write_text  # type: ignore[attr-defined]
+    drawing.write_text = write_text
     monkeypatch.setitem(sys.modules, "castalia.tasks.drawing", drawing)
     return calls
 
@@ -42,7 +42,7 @@ def written(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Image, str]]:
 def test_text_changes_nothing_and_an_unknown_medium_is_an_error() -> None:
     assert present(TRACE, "text", random.Random(0)) is TRACE
     with pytest.raises(TaskError, match="did you mean 'voice'"):
-        present(TRACE, "voise", random.Random(0))  # type: ignore[arg-type]
+        present(TRACE, "voise", random.Random(0))
 
 
 def test_by_picture_the_first_question_is_in_the_picture_and_others_get_their_own(
