@@ -25,6 +25,8 @@ GOALS: dict[str, tuple[str, str]] = {
     "hf_ratio_*_b*": ("the same at this width and batch", ""),
     "tokens_per_second_*_b*": ("tokens generated per second at this width and batch", ""),
     "bandwidth_share_b1": ("share of the bandwidth of reading that decoding uses at batch 1, width 384", ""),
+    "bandwidth_share_*_b1": ("the same at this width", ""),
+    "fork8_latency_ratio_*": ("the same at this width", ""),
     "fork8_latency_ratio": ("eight agents on one prompt of 512 positions against one, width 192", "≤ 2 times"),
     "hf_ratio_*": ("the same at this width", ""),
     "peak_share_256": ("share of the machine's measured GEMM peak, width 256", "≥ 0.65"),
