@@ -5,18 +5,20 @@ from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
 
 from castalia.actions.action import Branches, Outcome
 from castalia.document import Call, Document
 from castalia.engine.context import PAGE, Context
-from castalia.engine.paged import lay_out
+from castalia.engine.fused import FusedStep, can_fuse
+from castalia.engine.paged import PagedCache, lay_out
 from castalia.engine.pages import PagePool
 from castalia.engine.reading import Reader
 from castalia.engine.request import Actor, Budget, Reply, Request, Sampling, Stopped
 from castalia.engine.sampler import sample
 from castalia.engine.scheduler import Scheduler
 from castalia.errors import EngineError
-from castalia.model.decoder import Decoder
+from castalia.model.decoder import Decoder, ModelInput
 from castalia.perception.perceive import Perception
 
 
@@ -47,6 +49,8 @@ class Engine:
         self.scheduler = Scheduler(self.pool, positions)
         self.reader = Reader(perception)
         self.parked: list[Request] = []
+        self.parameters = list(model.parameters())
+        self.fused: FusedStep | None = None
         self._weights: tuple[int, ...] = ()
 
     def generate(
@@ -129,10 +133,7 @@ class Engine:
             for page in range(before, request.computed // PAGE):
                 if request.context.last[(page + 1) * PAGE - 1] < request.computed:
                     self.pool.know(request.pages[page], request.context, page)
-        was_training = self.model.training
-        self.model.eval()
-        logits_RV = self.model(inputs, last_R[ready], cache)
-        self.model.train(was_training)
+        logits_RV = self._logits(inputs, last_R[ready], cache)
         if ready:
             requests = [chunks[row][0] for row in ready]
             drawn = sample(logits_RV, requests, self.perception.tokenizer.vocab_size)
@@ -252,9 +253,19 @@ class Engine:
             self.scheduler.remove(request)
         return [Event(request, reply=self.reader.reply(request))]
 
+    def _logits(self, inputs: ModelInput, at_M: Tensor, cache: PagedCache) -> Tensor:
+        if self.fused is not None:
+            return self.fused(inputs, at_M, cache)
+        was_training = self.model.training
+        self.model.eval()
+        logits_MV = self.model(inputs, at_M, cache)
+        self.model.train(was_training)
+        return logits_MV
+
     def _notice_new_weights(self) -> None:
         """Forget keys and values of other weights than now: every change in place raises a tensor's version."""
-        weights = tuple(parameter._version for parameter in self.model.parameters())
+        weights = tuple(parameter._version for parameter in self.parameters)
         if weights != self._weights:
             self.pool.clear()
+            self.fused = FusedStep(self.model) if can_fuse(self.model, self.pool.memory) else None
             self._weights = weights

@@ -6,7 +6,6 @@ import hashlib
 import platform
 import shutil
 import subprocess
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,16 +36,49 @@ class Reach:
     hi_N: Tensor
     tables_RP: Tensor
 
+    def in_c(self, pages: Tensor, lo_N: Tensor, heads: int) -> "ReachInC":
+        """Return the same as the kernel reads it, for one layer's `pages`; the tensors must outlive it."""
+        tensors = (pages[0], pages[1], self.slots_N, self.rows_N, lo_N, self.hi_N, self.tables_RP)
+        groups, _, d = pages.shape[2:]
+        return ReachInC(*map(pointer, tensors), self.tables_RP.shape[1], len(self.rows_N), heads, groups, d)
+
+
+class ReachInC(ctypes.Structure):
+    """`Reach` of attention.c."""
+
+    _fields_ = [(name, ctypes.c_void_p) for name in ("keys", "values", "slots", "rows", "lo", "hi", "tables")] + [
+        (name, ctypes.c_int64) for name in ("table_width", "N", "H", "G", "d")
+    ]
+
+
+class InsideInC(ctypes.Structure):
+    """`Inside` of attention.c."""
+
+    _fields_ = (
+        [(name, ctypes.c_int64) for name in ("D", "F")]
+        + [(name, ctypes.c_void_p) for name in ("cos", "sin", "embedded")]
+        + [("mix", ctypes.c_float), ("qk_norm", ctypes.c_int32), ("gated", ctypes.c_int32)]
+    )
+
+
+def pointer(tensor: Tensor | None) -> int | None:
+    """Return where the numbers of a tensor begin, as the kernel takes it."""
+    return None if tensor is None else tensor.data_ptr()
+
+
+def compiled(pages: Tensor) -> ctypes.CDLL | None:
+    """Return the kernels in C for these pages; None where they cannot be used."""
+    return _compiled() if pages.device.type == "cpu" and pages.dtype == torch.float32 else None
+
 
 def paged_attention(q_NHd: Tensor, k_NGd: Tensor, v_NGd: Tensor, pages: Tensor, reach: Reach, lo_N: Tensor) -> Tensor:
     """Store keys and values in `pages` [2, pages, G, PAGE, d] and return the attention output [N, H, d]."""
-    compiled = _compiled() if pages.device.type == "cpu" and pages.dtype == torch.float32 else None
-    if compiled is None:
+    library = compiled(pages)
+    if library is None:
         return attend_in_pytorch(q_NHd, k_NGd, v_NGd, pages, reach, lo_N)
     q, k, v = (x.contiguous() for x in (q_NHd, k_NGd, v_NGd))
     out = torch.empty_like(q)
-    tensors = (q, k, v, out, pages[0], pages[1], reach.slots_N, reach.rows_N, lo_N, reach.hi_N, reach.tables_RP)
-    compiled(*(t.data_ptr() for t in tensors), reach.tables_RP.shape[1], *q.shape[:2], k.shape[1], q.shape[2])
+    library.paged_attention(*map(pointer, (q, k, v, out)), reach.in_c(pages, lo_N, q.shape[1]))
     return out
 
 
@@ -68,8 +100,8 @@ def attend_in_pytorch(q_NHd: Tensor, k_NGd: Tensor, v_NGd: Tensor, pages: Tensor
 
 
 @functools.cache
-def _compiled() -> Callable[..., None] | None:
-    """Return the kernel in C, compiled once a machine; None where that cannot be done."""
+def _compiled() -> ctypes.CDLL | None:
+    """Return the kernels in C, compiled once a machine; None where that cannot be done."""
     compiler = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
     if compiler is None:
         return None
@@ -86,12 +118,14 @@ def _compiled() -> Callable[..., None] | None:
 
     try:
         publish(directory, build)
-        kernel = ctypes.CDLL(str(directory / "attention.so")).paged_attention
+        library = ctypes.CDLL(str(directory / "attention.so"))
     except (DataError, OSError, subprocess.CalledProcessError):
         return None
-    kernel.argtypes = [ctypes.c_void_p] * 11 + [ctypes.c_int64] * 5
-    kernel.restype = None
-    return kernel
+    reach, inside = ctypes.POINTER(ReachInC), ctypes.POINTER(InsideInC)
+    library.paged_attention.argtypes = [ctypes.c_void_p] * 4 + [reach]
+    library.block.argtypes = [ctypes.c_void_p] * 3 + [reach, inside]
+    library.paged_attention.restype = library.block.restype = None
+    return library
 
 
 def _processor() -> str:

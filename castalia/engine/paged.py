@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from castalia.engine.context import PAGE
-from castalia.engine.kernel import Reach, paged_attention
+from castalia.engine.kernel import Reach, ReachInC, paged_attention
 from castalia.engine.pages import PagePool
 from castalia.engine.request import Request
 from castalia.model.config import ModelConfig
@@ -25,9 +25,16 @@ class PagedCache:
 
     def attend(self, layer: int, q_BTHd: Tensor, k_BTGd: Tensor, v_BTGd: Tensor) -> Tensor:
         """Store the new keys and values of `layer` and return attention over all that each position sees."""
-        lo_N = self.start_N if self.config.is_global(layer) else self.reach.lo_N
         pages = self.pool.memory[layer]
-        return paged_attention(q_BTHd[0], k_BTGd[0], v_BTGd[0], pages, self.reach, lo_N)[None]
+        return paged_attention(q_BTHd[0], k_BTGd[0], v_BTGd[0], pages, self.reach, self.lo_N(layer))[None]
+
+    def in_c(self, layer: int) -> ReachInC:
+        """Return what each position sees in `layer`, for a kernel."""
+        return self.reach.in_c(self.pool.memory[layer], self.lo_N(layer), self.config.heads)
+
+    def lo_N(self, layer: int) -> Tensor:
+        """Return the first position that each position sees in `layer`."""
+        return self.start_N if self.config.is_global(layer) else self.reach.lo_N
 
 
 def lay_out(

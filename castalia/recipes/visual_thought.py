@@ -16,11 +16,11 @@ def recipe() -> Recipe:
         perception=PerceptionConfig(patch_size=16, max_side=256),
         model=ModelConfig(width=128, layers=6, heads=4),
         data=DataConfig(
-            mixture={"search": 1.0, "mazes": 1.8},
+            mixture={"search": 0.6, "mazes": 2.2},
             difficulties=(1, 2, 3, 4),
             acting=0.5,
-            efforts={"none": 0.1, "medium": 0.8, "high": 0.1},
+            efforts={"none": 0.1, "high": 0.9},
         ),
-        feed=Feed(rows=8, length=512, streams=2),
+        feed=Feed(rows=6, length=640, streams=2),
         training=TrainingConfig(minutes=40, other_lr=0.01),
     )

@@ -1,24 +1,20 @@
 """Mazes: is there a way from S to G, how long is the shortest, which steps does it take?"""
 
 import random
-from collections import deque
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
-from castalia.document import Call, Document, Image, Part
+from castalia.document import Document, Image, Part
 from castalia.tasks.drawing import INK, PALETTE, WHITE, canvas, draw_text, to_image
-from castalia.tasks.steps import CELL, call
+from castalia.tasks.maze import STEPS, Cell, Maze, Pair, beside, moved, pair, shortest_way, walk
+from castalia.tasks.steps import CELL, Step, call
 from castalia.tasks.task import Example, Question, Score, Split, generator, held_out, score_exact, trace
 
-Cell = tuple[int, int]
-"""Row and column."""
+BACK_COLOUR = "orange"
+"""Of what is drawn on the way back out of a dead end."""
 
-Pair = tuple[Cell, Cell]
-"""Two neighbours, in order."""
-
-STEPS: dict[str, Cell] = {"R": (0, 1), "D": (1, 0), "L": (0, -1), "U": (-1, 0)}
 WALLS = {"R": 1, "D": 2, "L": 4, "U": 8}
 DIRECTIONS = {"R": "right of", "D": "below", "L": "left of", "U": "above"}
 
@@ -65,51 +61,6 @@ WORDINGS: dict[str, tuple[str, ...]] = {
     ),
 }
 ON = {"R": "on the right", "D": "below", "L": "on the left", "U": "above"}
-
-
-@dataclass(frozen=True)
-class Maze:
-    """A grid of `rows` × `columns` cells; `openings` are the pairs of neighbours (in order) with no wall between."""
-
-    rows: int
-    columns: int
-    openings: frozenset[Pair]
-    start: Cell
-    goal: Cell
-
-    def identity(self) -> str:
-        """Return the canonical content: size, openings, start and goal."""
-        return f"{self.rows} {self.columns} {sorted(self.openings)} {self.start} {self.goal}"
-
-    def is_open(self, cell: Cell, letter: str) -> bool:
-        """Return whether one step from `cell` in the direction `letter` is free."""
-        return _pair(cell, _moved(cell, letter)) in self.openings
-
-    def distances(self, source: Cell) -> dict[Cell, int]:
-        """Return the steps from `source` to every cell that can be reached, by breadth-first search."""
-        steps, waiting = {source: 0}, deque([source])
-        beside, openings = _beside(self.rows, self.columns), self.openings
-        while waiting:
-            cell = waiting.popleft()
-            for neighbour, pair in beside[cell]:
-                if neighbour not in steps and pair in openings:
-                    steps[neighbour] = steps[cell] + 1
-                    waiting.append(neighbour)
-        return steps
-
-    @cached_property
-    def way(self) -> str:
-        """The shortest way from start to goal, as `shortest_way` finds it."""
-        return shortest_way(self)
-
-    def walk(self, letters: str) -> Cell | None:
-        """Return where `letters` (R, D, L, U) lead from the start; None if one is no direction or walks into a wall."""
-        cell = self.start
-        for letter in letters:
-            if letter not in STEPS or not self.is_open(cell, letter):
-                return None
-            cell = _moved(cell, letter)
-        return cell
 
 
 class Mazes:
@@ -172,19 +123,15 @@ class Mazes:
         return " ".join(letters)
 
     def trace(self, example: Example, *, acting: bool = False) -> Document:
-        """Return the maze, the questions, the ways walked in thought (if `acting`: drawn), and the answers."""
+        """Return the maze, the questions, the ways walked in thought (if `acting`: drawn), and the answers.
+
+        If `acting`, only one of the questions that a way answers is asked: the others would be answered by copying.
+        """
+        if acting:
+            walking = [q for q in example.questions if q.kind != "wall"]
+            questions = tuple(q for q in example.questions if q.kind == "wall" or q is walking[0])
+            example = replace(example, questions=questions)
         return trace(example, acting=acting)
-
-
-def shortest_way(maze: Maze, goal: Cell | None = None) -> str:
-    """Return a shortest way from the start to `goal` (by default the maze's), of several the first in order R D L U."""
-    goal = goal or maze.goal
-    left = maze.distances(goal)
-    cell, letters = maze.start, ""
-    while cell != goal:
-        letter = next(x for x in STEPS if maze.is_open(cell, x) and left[_moved(cell, x)] < left[cell])
-        cell, letters = _moved(cell, letter), letters + letter
-    return letters
 
 
 def draw(maze: Maze) -> Image:
@@ -221,23 +168,6 @@ def _field(mark: str, colour: str) -> np.ndarray:
     return to_image(picture).pixels_HWC
 
 
-def _moved(cell: Cell, letter: str) -> Cell:
-    down, right = STEPS[letter]
-    return cell[0] + down, cell[1] + right
-
-
-def _pair(one: Cell, other: Cell) -> Pair:
-    return (one, other) if one < other else (other, one)
-
-
-@lru_cache(maxsize=64)
-def _beside(rows: int, columns: int) -> dict[Cell, list[tuple[Cell, Pair]]]:
-    """Return the neighbours of every cell of a grid, in order R D L U, each with the pair they make."""
-    cells = [(row, column) for row in range(rows) for column in range(columns)]
-    around = {cell: [_moved(cell, letter) for letter in STEPS] for cell in cells}
-    return {cell: [(other, _pair(cell, other)) for other in around[cell] if other in around] for cell in cells}
-
-
 @lru_cache(maxsize=64)
 def _pairs(rows: int, columns: int) -> list[Pair]:
     """Return all neighbours of a grid, those in one row first."""
@@ -270,7 +200,7 @@ def _make(level: Level, length: int, solvable: bool, rng: random.Random) -> Maze
     if not solvable:
         way = _cells(maze)
         cut = rng.randrange(len(way) - 1)
-        openings.remove(_pair(way[cut], way[cut + 1]))
+        openings.remove(pair(way[cut], way[cut + 1]))
         openings = _with_loops(maze, openings, loops + 1, rng)
         maze = Maze(rows, columns, frozenset(openings), start, maze.goal)
     # Walls around S and G must be a question: neither shut in nor without walls.
@@ -284,7 +214,7 @@ def _exits(maze: Maze, cell: Cell) -> int:
 def _cells(maze: Maze) -> list[Cell]:
     cells = [maze.start]
     for letter in maze.way:
-        cells.append(_moved(cells[-1], letter))
+        cells.append(moved(cells[-1], letter))
     return cells
 
 
@@ -293,17 +223,17 @@ def _tree(rows: int, columns: int, rng: random.Random) -> set[Pair]:
     winding = rng.choice((1.0, 0.7, 0.3))
     grown = [(rng.randrange(rows), rng.randrange(columns))]
     seen, openings = set(grown), set()
-    beside = _beside(rows, columns)
+    around = beside(rows, columns)
     while grown:
         place = len(grown) - 1 if rng.random() < winding else rng.randrange(len(grown))
-        free = [(neighbour, pair) for neighbour, pair in beside[grown[place]] if neighbour not in seen]
+        free = [(neighbour, between) for neighbour, between in around[grown[place]] if neighbour not in seen]
         if not free:
             grown.pop(place)
             continue
-        neighbour, pair = rng.choice(free)
+        neighbour, between = rng.choice(free)
         seen.add(neighbour)
         grown.append(neighbour)
-        openings.add(pair)
+        openings.add(between)
     return openings
 
 
@@ -311,9 +241,9 @@ def _with_loops(maze: Maze, openings: set[Pair], loops: int, rng: random.Random)
     """Open up to `loops` more walls, none of which parts two cells that could not reach each other."""
     inside = Maze(maze.rows, maze.columns, frozenset(openings), maze.start, maze.goal).distances(maze.start)
     walls = [
-        pair
-        for pair in _pairs(maze.rows, maze.columns)
-        if pair not in openings and (pair[0] in inside) == (pair[1] in inside)
+        (one, other)
+        for one, other in _pairs(maze.rows, maze.columns)
+        if (one, other) not in openings and (one in inside) == (other in inside)
     ]
     return openings | set(rng.sample(walls, min(loops, len(walls))))
 
@@ -334,32 +264,38 @@ def _ask(maze: Maze, lengths: range, solvable: bool, rng: random.Random) -> tupl
     return tuple(questions)
 
 
-def _drawn(maze: Maze, letters: str, *, counted: bool = False) -> tuple[str | Call, ...]:
-    """Return the calls that draw a way from S, one a step, so that each is seen before the next; perhaps `counted`."""
-    steps: list[str | Call] = []
-    for number, letter in enumerate(letters, 1):
-        start = [[coordinate + 0.5 for coordinate in maze.start]] if number == 1 else []
-        steps.append(call("draw", letter, *start))
+def _walked(maze: Maze, end: str = "", *, counted: bool = False) -> tuple[Step, ...]:
+    """Return steps that draw a walk to the goal, one cell a call, so that each is seen before the next is taken.
+
+    Dead ends that it strays into are gone back from in another colour. Steps taken so far may be `counted`; `end` says
+    how it ended.
+    """
+    steps: list[Step] = []
+    count = 0
+    for number, leg in enumerate(walk(maze, random.Random(maze.identity()))):
+        start = [coordinate + 0.5 for coordinate in maze.start] if number == 0 else None
+        drawn = call("draw", leg.letters, None, BACK_COLOUR) if leg.back else call("draw", leg.letters, *filter(None, [start]))
+        steps.append(drawn if leg.sure else Part(drawn, "assistant", thought=True))
+        count += -len(leg.letters) if leg.back else 1
         if counted:
-            steps.append(str(number))
-    return tuple(steps)
+            steps.append(str(count))
+    return (*steps, end) if end else tuple(steps)
 
 
 def _reach(maze: Maze, rng: random.Random) -> Question:
     text, reached = rng.choice(WORDINGS["reach"]), maze.distances(maze.start)
     if maze.goal in reached:
-        thoughts, steps = " ".join(maze.way) + " G", (*_drawn(maze, maze.way), "G")
-        return Question(text, "yes", "reach", thoughts, 0.5, steps=steps)
+        return Question(text, "yes", "reach", " ".join(maze.way) + " G", 0.5, steps=_walked(maze, "G"))
     # The nearest one can get, as the crow flies; x says that it ends there.
     nearest = min(reached, key=lambda c: (abs(c[0] - maze.goal[0]) + abs(c[1] - maze.goal[1]), reached[c], c))
     way = shortest_way(maze, nearest)
-    return Question(text, "no", "reach", " ".join([*way, "x"]), 0.5, steps=(*_drawn(maze, way), "x"))
+    return Question(text, "no", "reach", " ".join([*way, "x"]), 0.5, steps=_walked(maze, "x"))
 
 
 def _length(maze: Maze, lengths: range, rng: random.Random) -> Question:
     way = maze.way
     thoughts = " ".join(f"{letter}{step}" for step, letter in enumerate(way, 1))
-    text, steps = rng.choice(WORDINGS["length"]), _drawn(maze, way, counted=True)
+    text, steps = rng.choice(WORDINGS["length"]), _walked(maze, counted=True)
     return Question(text, str(len(way)), "length", thoughts, 1 / len(lengths), steps=steps)
 
 
@@ -368,17 +304,16 @@ def _way(maze: Maze, lengths: range, rng: random.Random) -> Question:
     # The best blind guess is one of the shortest ways there can be. A step rarely goes back, and often two ways count:
     # about two choices a step, twice as many at the first.
     chance = 1 / len(lengths) / 2 ** (lengths[0] + 1)
-    text, steps = rng.choice(WORDINGS["way"]), _drawn(maze, maze.way)
-    return Question(text, answer, "way", "", chance, {"maze": maze}, steps)
+    return Question(rng.choice(WORDINGS["way"]), answer, "way", "", chance, {"maze": maze}, _walked(maze))
 
 
 def _first(maze: Maze, lengths: range, rng: random.Random) -> Question:
     left = maze.distances(maze.goal)
-    right = [x for x in STEPS if maze.is_open(maze.start, x) and left[_moved(maze.start, x)] < left[maze.start]]
+    right = [x for x in STEPS if maze.is_open(maze.start, x) and left[moved(maze.start, x)] < left[maze.start]]
     way = maze.way
     text = rng.choice(WORDINGS["first"])
     chance = len(right) / len(STEPS)
-    return Question(text, way[0], "first", " ".join(way), chance, {"first": right}, _drawn(maze, way))
+    return Question(text, way[0], "first", " ".join(way), chance, {"first": right}, _walked(maze))
 
 
 def _wall(maze: Maze, mark: str, rng: random.Random) -> Question:
@@ -386,4 +321,6 @@ def _wall(maze: Maze, mark: str, rng: random.Random) -> Question:
     closed = rng.random() < 0.5
     letter = rng.choice([letter for letter in STEPS if maze.is_open(cell, letter) != closed])
     text = rng.choice(WORDINGS["wall"]).format(side=DIRECTIONS[letter], mark=mark, on=ON[letter])
-    return Question(text, "yes" if closed else "no", "wall", "", 0.5)
+    at = [coordinate + 0.5 for coordinate in cell]
+    thoughts = f"{cell[0]} {cell[1]}"
+    return Question(text, "yes" if closed else "no", "wall", thoughts, 0.5, steps=(call("mark", at),))

@@ -3,10 +3,14 @@
 import json
 from typing import Any
 
-from castalia.document import Call
+from castalia.document import Call, Part
 
 CELL = 16
 """Pixels of a cell, on a picture seen at its own size: places are in cells, and a cell is one patch."""
+
+
+Step = str | Call | Part
+"""Words, a call, or one of both as a part that is not to be learned."""
 
 
 def call(name: str, *arguments: Any) -> Call:

@@ -7,6 +7,7 @@ from typing import Any, Literal, Protocol
 
 from castalia.document import Call, Document, Part
 from castalia.errors import TaskError, nearest
+from castalia.tasks.steps import Step
 
 Split = Literal["train", "held_out", "out_of_range"]
 SPLITS: tuple[Split, ...] = ("train", "held_out", "out_of_range")
@@ -21,8 +22,8 @@ class Question:
     its canonical spelling; `thoughts` are reference thoughts, empty where none help; `chance` is the probability that
     a blind guess is right; `facts` is what the family's verifier needs beyond the answer.
 
-    `steps` are reference thoughts that act: words, and calls without what they return. They stand in place of
-    `thoughts` where a trace acts. `hidden` says that the context as it is first seen does not hold the answer: only
+    `steps` are reference thoughts that act: words, and calls without what they return; as a whole `Part` where they
+    are not to be learned. They stand in place of `thoughts` where a trace acts. `hidden` says that the context as it is first seen does not hold the answer: only
     what the steps bring to light does.
     """
 
@@ -32,7 +33,7 @@ class Question:
     thoughts: str = ""
     chance: float = 0.0
     facts: dict[str, Any] = field(default_factory=dict)
-    steps: tuple[str | Call, ...] = ()
+    steps: tuple[Step, ...] = ()
     hidden: bool = False
 
 
@@ -123,6 +124,7 @@ def trace(example: Example, *, acting: bool = False) -> Document:
         parts.append(Part(question.text, "user"))
         plain = (question.thoughts,) if question.thoughts else ()
         for thought in question.steps if acting and question.steps else plain:
-            parts.append(Part(thought, "assistant", learned=True, thought=True))
+            kept = isinstance(thought, Part)
+            parts.append(thought if kept else Part(thought, "assistant", learned=True, thought=True))
         parts.append(Part(question.answer, "assistant", learned=acting or not question.hidden))
     return example.context + Document(tuple(parts))
