@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, wait
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,8 +23,7 @@ from castalia.model.decoder import Decoder, ModelInput
 from castalia.perception.perceive import Perception
 
 
-@dataclass(frozen=True)
-class Event:
+class Event(NamedTuple):
     """Something happened to `request`: it wrote `token`, perceived `observation`, or is done and has a `reply`."""
 
     request: Request

@@ -4,17 +4,14 @@ The arithmetic is that of `castalia.model.decoder.Decoder` in another order: row
 instead of before it. Small operations called one by one from Python would take longer than the products.
 """
 
-import ctypes
-
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from castalia.engine.kernel import InsideInC, compiled, pointer
 from castalia.engine.paged import PagedCache
 from castalia.model.attention import rotary_angles
 from castalia.model.config import ModelConfig
-from castalia.model.decoder import Decoder, ModelInput, norm
+from castalia.model.decoder import Block, Decoder, ModelInput, norm
 from castalia.model.mlp import MLP
 
 
@@ -32,7 +29,7 @@ class FusedStep:
         self.model = model
         self.blocks: list[tuple[Tensor, Tensor, float]] = []
         for block in model.blocks:
-            assert isinstance(block.mlp, MLP)
+            assert isinstance(block, Block) and isinstance(block.mlp, MLP)
             inward = [block.query.weight, block.key.weight, block.value.weight, block.mlp.up.weight]
             if block.gate is not None:
                 inward.append(block.gate.weight)

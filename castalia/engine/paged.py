@@ -26,13 +26,13 @@ class PagedCache:
     def attend(self, layer: int, q_BTHd: Tensor, k_BTGd: Tensor, v_BTGd: Tensor) -> Tensor:
         """Store the new keys and values of `layer` and return attention over all that each position sees."""
         pages = self.pool.memory[layer]
-        return paged_attention(q_BTHd[0], k_BTGd[0], v_BTGd[0], pages, self.reach, self.lo_N(layer))[None]
+        return paged_attention(q_BTHd[0], k_BTGd[0], v_BTGd[0], pages, self.reach, self.lowest(layer))[None]
 
     def in_c(self, layer: int) -> ReachInC:
         """Return what each position sees in `layer`, for a kernel."""
-        return self.reach.in_c(self.pool.memory[layer], self.lo_N(layer), self.config.heads)
+        return self.reach.in_c(self.pool.memory[layer], self.lowest(layer), self.config.heads)
 
-    def lo_N(self, layer: int) -> Tensor:
+    def lowest(self, layer: int) -> Tensor:
         """Return the first position that each position sees in `layer`."""
         return self.start_N if self.config.is_global(layer) else self.reach.lo_N
 
@@ -43,37 +43,31 @@ def lay_out(
     """Return the model's input of N positions in one row, its cache, and where each request's last position is."""
     tokens: list[int] = []
     places: list[tuple[int, int, int]] = []
-    rows: list[int] = []
-    lo: list[int] = []
-    hi: list[int] = []
-    slots: list[int] = []
+    reaches: list[tuple[int, int, int, int]] = []  # row, first and last position seen beyond the window, slot
     last: list[int] = []
     features: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {"patches": [], "frames": []}
     tables_RP = np.zeros((len(chunks), max(len(r.pages) for r, _ in chunks)), np.int32)
     for row, (request, count) in enumerate(chunks):
-        context, start, stop = request.context, request.computed, request.computed + count
-        tables_RP[row, : len(request.pages)] = request.pages
+        context, pages, start, stop = request.context, request.pages, request.computed, request.computed + count
+        tables_RP[row, : len(pages)] = pages
         for name, at_N, values in context.features(start, stop) if context.pieces else ():
             features[name].append((at_N + len(tokens), values))
         tokens += context.tokens[start:stop]
         places += context.places[start:stop]
-        rows += [row] * count
-        both_ways = config.bidirectional_images
-        first, final = (context.first[start:stop], context.last[start:stop]) if both_ways else [range(start, stop)] * 2
-        lo += [min(f, position - config.window + 1) for position, f in enumerate(first, start)]
-        hi += final
-        slots += [request.pages[p // PAGE] * PAGE + p % PAGE for p in range(start, stop)]
+        for p in range(start, stop):
+            first, final = (context.first[p], context.last[p]) if config.bidirectional_images else (p, p)
+            reaches.append((row, min(first, p - config.window + 1), final, pages[p // PAGE] * PAGE + p % PAGE))
         last.append(len(tokens) - 1)
 
     def on(values: object, dtype: torch.dtype) -> Tensor:
         return torch.as_tensor(values, dtype=dtype).to(device)
 
     tokens_BT = on([tokens], torch.long)
-    patches_NP, patch_at_N = _joined(features["patches"], config.patch_values)
-    frames_MF, frame_at_M = _joined(features["frames"], config.frame_values)
+    nothing = config.patch_values, config.frame_values
+    (patches_NP, patch_at_N), (frames_MF, frame_at_M) = map(_joined, features.values(), nothing)
     inputs = ModelInput(
         tokens_BT=tokens_BT,
-        places_BT3=on([places], torch.long),
+        places_BT3=on(np.array([places]), torch.long),
         documents_BT=torch.zeros_like(tokens_BT),
         images_BT=torch.full_like(tokens_BT, -1),
         patches_NP=on(patches_NP, torch.float32) / PATCH_SCALE,
@@ -82,12 +76,12 @@ def lay_out(
         frame_at_M=on(frame_at_M, torch.long),
         masks=(None, None),
     )
-    lo_N = on(lo, torch.int32).clamp(min=0) if config.window else torch.zeros(len(tokens), dtype=torch.int32)
+    reaches_4N = np.array(reaches, np.int32).T.copy()
+    rows_N, lo_N, hi_N, slots_N = on(reaches_4N, torch.int32)
     start_N = torch.zeros_like(lo_N)
-    reach = Reach(
-        on(slots, torch.long), on(rows, torch.int32), lo_N.to(device), on(hi, torch.int32), on(tables_RP, torch.int32)
-    )
-    return inputs, PagedCache(config, pool, reach, start_N.to(device)), on(last, torch.long)
+    lo_N = lo_N.clamp(min=0) if config.window else start_N
+    reach = Reach(slots_N.long(), rows_N, lo_N, hi_N, on(tables_RP, torch.int32))
+    return inputs, PagedCache(config, pool, reach, start_N), on(last, torch.long)
 
 
 def _joined(found: list[tuple[np.ndarray, np.ndarray]], width: int) -> tuple[np.ndarray, np.ndarray]:

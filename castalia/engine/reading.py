@@ -15,6 +15,8 @@ class Reader:
 
     def advance(self, request: Request, token: int) -> Call | None:
         """Take note of one more token; return the call that it completes, if it does."""
+        if token not in self.marks:
+            return None
         special = self.special
         if token == special["think"]:
             request.state = "thinking"

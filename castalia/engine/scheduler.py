@@ -18,19 +18,22 @@ class Scheduler:
 
     pool: PagePool
     positions: int = 1024
-    running: list[Request] = field(default_factory=list)
+    running: dict[Request, None] = field(default_factory=dict)
+    """In the order they came; the keys of a dict, so that one is found at once among many."""
     waiting: deque[Request] = field(default_factory=deque)
 
     def schedule(self) -> list[tuple[Request, int]]:
         """Return requests with the number of positions each computes in this step; their pages are there."""
         left = self.positions
         chunks: list[tuple[Request, int]] = []
+        in_step: set[Request] = set()
         for request in sorted(self.running, key=lambda r: len(r.context) - r.computed > 1):
             if request not in self.running:
                 continue  # was preempted a moment ago
             count = self._count(request, left, first=not chunks)
-            if count and self._reserve(request, count, {r for r, _ in chunks}):
+            if count and self._reserve(request, count, in_step):
                 chunks.append((request, count))
+                in_step.add(request)
                 left -= count
         being_computed = {key for request, _ in chunks for key in _keys_ahead(request)[:1]}
         for request in list(self.waiting):
@@ -46,7 +49,7 @@ class Scheduler:
                 self._give_back(request)
                 break
             self.waiting.remove(request)
-            self.running.append(request)
+            self.running[request] = None
             being_computed.update(ahead)
             chunks.append((request, count))
             left -= count
@@ -55,14 +58,14 @@ class Scheduler:
     def remove(self, request: Request) -> None:
         """Forget a request that is finished or cancelled; its memory is free at once."""
         if request in self.running:
-            self.running.remove(request)
+            del self.running[request]
         elif request in self.waiting:
             self.waiting.remove(request)
         self._give_back(request)
 
     def park(self, request: Request) -> None:
         """Let a request wait for what is not in its own hands; its pages stay until others need them."""
-        self.running.remove(request)
+        del self.running[request]
         self._give_back(request)
 
     def _count(self, request: Request, left: int, first: bool) -> int:
@@ -81,7 +84,7 @@ class Scheduler:
             if not victims:
                 return False
             victim = max(victims, key=lambda r: r.started)  # the youngest has the least to lose
-            self.running.remove(victim)
+            del self.running[victim]
             self._give_back(victim)
             self.waiting.appendleft(victim)
         for _ in range(need):

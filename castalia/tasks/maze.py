@@ -13,6 +13,8 @@ Pair = tuple[Cell, Cell]
 """Two neighbours, in order."""
 
 STEPS: dict[str, Cell] = {"R": (0, 1), "D": (1, 0), "L": (0, -1), "U": (-1, 0)}
+
+
 @dataclass(frozen=True)
 class Maze:
     """A grid of `rows` × `columns` cells; `openings` are the pairs of neighbours (in order) with no wall between."""
@@ -162,8 +164,8 @@ class Walk:
 def walk(maze: Maze, rng: random.Random) -> list[Leg]:
     """Return a walk to the goal with some dead ends on the way; without a way, what can be reached from the start.
 
-    Less its dead ends it is `Maze.way`. What is sure can be learned by somebody who sees the cell and where the walk has
-    been, save that a turning must be guessed, or seen from afar.
+    Less its dead ends it is `Maze.way`. Who learns what is sure learns to choose well, to go back where it was not well
+    chosen, and to leave nothing out.
     """
     walked = Walk(maze)
     left = maze.distances(maze.goal)

@@ -137,10 +137,10 @@ class Mazes:
 def draw(maze: Maze) -> Image:
     """Return the picture: walls two pixels thick, one in each of the cells they part; S and G in coloured fields."""
     codes_RC = np.full((maze.rows, maze.columns), 15)
-    for (row, column), (below, beside) in maze.openings:
+    for (row, column), (below, right) in maze.openings:
         across = row == below
         codes_RC[row, column] -= WALLS["R" if across else "D"]
-        codes_RC[below, beside] -= WALLS["L" if across else "U"]
+        codes_RC[below, right] -= WALLS["L" if across else "U"]
     cells_RCHW3 = _cells_by_walls()[codes_RC]
     inner = slice(3, CELL - 3)
     for place, mark, colour in ((maze.start, "S", "green"), (maze.goal, "G", "red")):
@@ -273,8 +273,8 @@ def _walked(maze: Maze, end: str = "", *, counted: bool = False) -> tuple[Step, 
     steps: list[Step] = []
     count = 0
     for number, leg in enumerate(walk(maze, random.Random(maze.identity()))):
-        start = [coordinate + 0.5 for coordinate in maze.start] if number == 0 else None
-        drawn = call("draw", leg.letters, None, BACK_COLOUR) if leg.back else call("draw", leg.letters, *filter(None, [start]))
+        start = [[coordinate + 0.5 for coordinate in maze.start]] if number == 0 else []
+        drawn = call("draw", leg.letters, *([None, BACK_COLOUR] if leg.back else start))
         steps.append(drawn if leg.sure else Part(drawn, "assistant", thought=True))
         count += -len(leg.letters) if leg.back else 1
         if counted:

@@ -5,7 +5,7 @@ import zlib
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from castalia.document import Call, Document, Part
+from castalia.document import Document, Part
 from castalia.errors import TaskError, nearest
 from castalia.tasks.steps import Step
 
@@ -23,8 +23,8 @@ class Question:
     a blind guess is right; `facts` is what the family's verifier needs beyond the answer.
 
     `steps` are reference thoughts that act: words, and calls without what they return; as a whole `Part` where they
-    are not to be learned. They stand in place of `thoughts` where a trace acts. `hidden` says that the context as it is first seen does not hold the answer: only
-    what the steps bring to light does.
+    are not to be learned. They stand in place of `thoughts` where a trace acts. `hidden` says that the context as it is
+    first seen does not hold the answer: only what the steps bring to light does.
     """
 
     text: str

@@ -56,9 +56,10 @@ def test_which_examples_there_are_does_not_depend_on_how_many_act(mix: Callable[
     plain, acting = mix(ACTING), mix(ACTING, acting=1.0)
     for index in range(40):
         one, other = plain.document(index), acting.document(index)
-        assert [p.content for p in one if p.author == "user" and isinstance(p.content, str)] == [
-            p.content for p in other if p.author == "user" and isinstance(p.content, str)
-        ]
+        asked, when_acting = (
+            {p.content for p in d if p.author == "user" and isinstance(p.content, str)} for d in (one, other)
+        )
+        assert when_acting <= asked
 
 
 def test_what_is_called_was_really_done_also_where_questions_are_in_the_picture(mix: Callable[..., Mixture]) -> None:

@@ -49,8 +49,12 @@ def test_every_family_can_be_traced_both_ways_and_only_thoughts_differ(name: str
         asked = task.sample(seed, 1 + seed % 10)
         plain, acted = task.trace(asked), task.trace(asked, acting=True)
         assert not any(isinstance(part.content, Call) for part in plain)
-        assert [p.content for p in plain if not p.thought] == [p.content for p in acted if not p.thought]
-        assert all(part.learned for part in acted if part.author == "assistant")
+        exchanges, fewer = ([p.content for p in d if not p.thought] for d in (plain, acted))
+        # Acting may leave out a question that what was done before would answer.
+        assert (
+            [content for content in exchanges if content in fewer] == fewer if name == "mazes" else exchanges == fewer
+        )
+        assert all(part.learned for part in acted if part.author == "assistant" and not part.thought)
 
 
 def test_arguments_are_json_in_order_and_without_a_superfluous_sign() -> None:
