@@ -16,6 +16,7 @@ from castalia.reasoning.contemplate import Contemplate
 from castalia.reasoning.effort import Thinking
 from castalia.reasoning.strategies import OneChain, Strategy, Verdict
 from castalia.tasks.effort import Effort
+from castalia.tasks.merging import BRIEFS
 from castalia.training.run import load_model, load_recipe_of
 
 Picture = str | Path | bytes | np.ndarray | Image
@@ -28,12 +29,15 @@ class Assistant:
 
     engine: Engine
     actions: dict[str, Action] = field(default_factory=dict)
+    briefs: tuple[str, ...] = ()
+    """What its agents are told, where it has learned to be one of several."""
 
     @classmethod
     def load(cls, path: Path) -> "Assistant":
         """Load the newest checkpoint of the run at `path`."""
         engine, data = Engine(*load_model(path)), load_recipe_of(path).data
-        return cls(engine, build_actions(("canvas", "tools")) if data.acts else {})
+        actions = build_actions(("canvas", "tools")) if data.acts else {}
+        return cls(engine, actions, BRIEFS if data.merging else ())
 
     def ask(
         self,
@@ -68,7 +72,8 @@ class Assistant:
     ) -> Strategy:
         """Return one chain of thought (by default the likeliest), or so many agents that contemplate."""
         if contemplate > 1:
-            return Contemplate(contemplate, thinking, 0.8 if temperature is None else temperature, watch)
+            drawn = 0.8 if temperature is None else temperature
+            return Contemplate(contemplate, thinking, drawn, watch, briefs=self.briefs)
         return OneChain(1, thinking, temperature or 0.0, watch)
 
     def answer(self, prompt: Document, strategy: Strategy, seed: int = 0) -> Verdict:

@@ -11,7 +11,7 @@ from castalia.document import Document
 from castalia.errors import RecipeError, nearest
 from castalia.perception.perceive import PerceptionConfig
 from castalia.tasks.effort import EFFORTS, Effort, limit, tell
-from castalia.tasks.merging import merged
+from castalia.tasks.merging import together
 from castalia.tasks.steps import CELL
 from castalia.tasks.task import Split, Task
 
@@ -32,7 +32,7 @@ class DataConfig:
     efforts: dict[str, float] = field(default_factory=dict)
     """Share of documents by effort: how much thought is wanted, which the model is told. None: all at medium."""
     merging: float = 0.0
-    """Share of documents that answer from what several agents have concluded."""
+    """Share of documents that are an agent's among several, or merge what agents have concluded."""
     seed: int = 0
 
     @property
@@ -87,7 +87,7 @@ class Mixture:
             medium = generator.choices(media, shares)[0]
             # At a share of 0 nothing is drawn: documents are the same as without the setting.
             if not example.hidden and self.config.merging and generator.random() < self.config.merging:
-                return merged(task, example, generator)
+                return limit(together(task, example, generator), "high")
             acting = example.hidden or (self.config.acting > 0 and generator.random() < self.config.acting)
             effort = self._effort(generator, acting)
             document = task.trace(example, acting=acting)

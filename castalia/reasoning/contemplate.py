@@ -7,7 +7,8 @@ from castalia.document import Document, Part
 from castalia.engine.engine import Engine
 from castalia.engine.request import Reply
 from castalia.reasoning.strategies import ENDED, Verdict, Voices, conclusions, vote
-from castalia.tasks.merging import pool
+from castalia.tasks.merging import BRIEFS, pool
+from castalia.tasks.steps import NOTHING
 
 
 @dataclass(frozen=True)
@@ -17,11 +18,11 @@ class Contemplate(Voices):
     `agents` start from one shared prefix, each with another of the `briefs` (none where the model knows no briefs); in
     every one of `refinements` each reads what all have concluded and concludes anew; then one reply is written from
     the conclusions. With a limit of seconds in `thinking`, whatever is ready when four fifths of them are over is
-    merged. Where all agree there is nothing to merge.
+    merged. Where all who found something agree there is nothing to merge.
     """
 
     refinements: int = 0
-    briefs: tuple[str, ...] = ()
+    briefs: tuple[str, ...] = BRIEFS
 
     def answer(self, engine: Engine, prompts: list[Document], seed: int = 0) -> list[Verdict]:
         """Answer with the synthesis; where it comes to no end, with the majority."""
@@ -35,7 +36,7 @@ class Contemplate(Voices):
             # Whoever had no time left to conclude anew stands by what was found before.
             latest = [new if conclusions(new) else old for new, old in zip(rounds[-1], latest, strict=True)]
         final = replace(self._within(started, 1.0), temperature=0.0)
-        differing = [len(set(conclusions(replies))) != 1 for replies in latest]
+        differing = [len(set(conclusions(replies)) - {NOTHING}) != 1 for replies in latest]
         merging = [[prompt + found] for prompt, found in _pooled(prompts, latest)]
         syntheses = final.ask(engine, [m if differ else [] for m, differ in zip(merging, differing, strict=True)], seed)
         seconds = time.perf_counter() - started

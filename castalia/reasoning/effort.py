@@ -12,6 +12,8 @@ from castalia.tasks.effort import THINKING, Effort, tell
 
 ACTIONS: dict[Effort, int] = {"none": 0, "minimal": 0, "low": 4, "medium": 32, "high": 64}
 """Actions at most, by effort."""
+SENDING = {"spawn"}
+"""Actions that send out agents; all others make a model act for itself."""
 ANSWER = 96
 """Tokens an answer may take beyond the thoughts."""
 
@@ -43,7 +45,8 @@ class Thinking:
 
     def told(self, prompt: Document) -> Document:
         """Return the prompt with what the model is told of effort and actions before it."""
-        return tell(self.effort, acting=self.acts) + prompt
+        names = set(self.actions or ()) if self.acts else set()
+        return tell(self.effort, acting=bool(names - SENDING), agents=bool(names & SENDING)) + prompt
 
     def actor(self, prompt: Document, perception: Perception) -> Actor | None:
         """Return whoever carries out the calls of one reply to `prompt`; None if it may not act."""

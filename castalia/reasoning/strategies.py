@@ -11,6 +11,7 @@ from castalia.document import Document
 from castalia.engine.engine import Engine, Event
 from castalia.engine.request import Reply, Request, Sampling
 from castalia.reasoning.effort import Thinking
+from castalia.tasks.steps import NOTHING
 
 ENDED = ("end", "stop")
 """Why replies stopped that came to an answer."""
@@ -163,14 +164,14 @@ def _decide(
 
 
 def vote(replies: list[Reply], weighted: bool = False) -> str:
-    """Return the commonest answer among replies that came to one, of equals the first; "" if none did.
+    """Return the commonest answer among replies that found one, of equals the first; "" if none did.
 
     Weighted, a reply counts by the geometric mean of its tokens' probabilities.
     """
     counts: dict[str, float] = defaultdict(float)
     spelled: dict[str, str] = {}
     for reply in replies:
-        if reply.stopped in ENDED and reply.answer:
+        if reply.stopped in ENDED and reply.answer not in ("", NOTHING):
             same = reply.answer.strip().rstrip(".").lower()
             spelled.setdefault(same, reply.answer)
             counts[same] += math.exp(sum(reply.logprobs) / max(1, len(reply.logprobs))) if weighted else 1

@@ -9,7 +9,7 @@ from castalia.training.recipe import Recipe
 
 
 def recipe() -> Recipe:
-    """Return a recipe for number problems, mazes and charts, a third of them with conclusions to be merged."""
+    """Return a recipe for number problems, mazes and charts, two in five of them done by several agents."""
     return Recipe(
         name="contemplating",
         vocab_size=512,
@@ -19,7 +19,7 @@ def recipe() -> Recipe:
             mixture={"countdown": 1.2, "mazes": 1.0, "charts": 1.0},
             difficulties=(2, 3, 4, 5),
             efforts={"minimal": 0.1, "low": 0.2, "medium": 0.5, "high": 0.2},
-            merging=0.33,
+            merging=0.4,
         ),
         feed=Feed(rows=10, length=256, streams=2),
         training=TrainingConfig(minutes=40, other_lr=0.01),

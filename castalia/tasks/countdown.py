@@ -5,10 +5,11 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import combinations
 
 from castalia.document import Document
 from castalia.errors import TaskError
-from castalia.tasks.steps import call
+from castalia.tasks.steps import NOTHING, call
 from castalia.tasks.task import Example, Question, Score, Split, generator, held_out, trace
 
 
@@ -115,19 +116,44 @@ class Countdown:
         _, end = _play(example.questions[index].facts["numbers"], LEVELS[example.difficulty], rng)
         return end.text
 
-    def check(self, example: Example, index: int, answers: list[str]) -> str:
-        """Return thoughts that work out answers, each once, up to the first that is right; else the usual ones."""
-        target = example.questions[index].facts["target"]
+    def briefs(self, example: Example, index: int) -> tuple[str, ...]:
+        """Return what agents can be told to begin with, each something else: any two of the numbers."""
+        return tuple(f"{one}, {other}" for one, other in combinations(example.questions[index].facts["numbers"], 2))
+
+    def explore(self, example: Example, index: int, brief: int, rng: random.Random) -> tuple[str, str]:
+        """Return thoughts that begin with the numbers of one brief, and the expression found, or - if there is none.
+
+        The fewer attempts fail the better: up to three before one that meets the target, two to four where none does.
+        """
+        facts, level = example.questions[index].facts, LEVELS[example.difficulty]
+        numbers, target = facts["numbers"], facts["target"]
+        pairs = list(combinations(range(len(numbers)), 2))
+        first = pairs[brief % len(pairs)]
+        # Drawn as often as this, hardly a way is missed.
+        plays = {end.text: (steps, end) for steps, end in (_play(numbers, level, rng, first) for _ in range(60))}
+        found = [(steps, end) for steps, end in plays.values() if end.amount == target]
+        failed = [steps for steps, end in plays.values() if end.amount != target]
+        count = rng.choice((0, 0, 1, 1, 2, 3)) if found else rng.randint(2, 4)
+        attempts = [f"{', '.join(steps)} no" for steps in failed[:count]]
+        if not found:
+            return "\n".join(attempts), NOTHING
+        steps, end = rng.choice(found)
+        return "\n".join([*attempts, ", ".join(steps)]), end.text
+
+    def check(self, example: Example, index: int, answers: list[str]) -> tuple[str, str]:
+        """Work out conclusions, each once, up to the first that is right; if none is, search as ever."""
+        question = example.questions[index]
+        target = question.facts["target"]
         lines = []
         for answer in dict.fromkeys(answers):
-            if answer == "-":
+            if answer == NOTHING:
                 continue
             steps: list[str] = []
             evaluate(answer, target, steps)
             if self.score(example, answer, index).value == 1:
-                return "\n".join([*lines, ", ".join(steps)])
+                return "\n".join([*lines, ", ".join(steps)]), answer
             lines.append(f"{', '.join(steps)} no")
-        return "\n".join([*lines, example.questions[index].thoughts])
+        return "\n".join([*lines, question.thoughts]), question.answer
 
     def trace(self, example: Example, *, acting: bool = False) -> Document:
         """Return the problem, the attempts (if `acting`: and a check by the calculator) and the expression."""
@@ -198,14 +224,22 @@ def _apply(operation: str, values: list[Fraction], steps: list[str] | None) -> N
         steps.append(f"{left}{operation}{right}={values[-1]}")
 
 
-def _play(numbers: list[int], level: Level, rng: random.Random) -> tuple[list[str], Value]:
-    """Join two numbers at a time until one is left; return the steps, such as ``8-6=2``, and what is left."""
+def _play(
+    numbers: list[int], level: Level, rng: random.Random, first: tuple[int, int] | None = None
+) -> tuple[list[str], Value]:
+    """Join two numbers at a time until one is left; return the steps, such as ``8-6=2``, and what is left.
+
+    The places of the `first` two numbers, in order, can be given.
+    """
     table = [Value(number, str(number)) for number in numbers]
     steps = []
     while len(table) > 1:
         # From the third number on the last result is always used: a chain is easier to follow, and to continue.
-        left = table.pop() if steps else table.pop(rng.randrange(len(table)))
-        right = table.pop(rng.randrange(len(table)))
+        if first and not steps:
+            right, left = (table.pop(place) for place in reversed(first))
+        else:
+            left = table.pop() if steps else table.pop(rng.randrange(len(table)))
+            right = table.pop(rng.randrange(len(table)))
         if left.amount < right.amount:
             left, right = right, left
         joined = _join(left, right, rng.choice(_possible(left, right, level)))

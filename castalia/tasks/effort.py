@@ -12,9 +12,12 @@ THINKING: dict[Effort, int] = {"none": 0, "minimal": 16, "low": 48, "medium": 12
 """Tokens of thought at most, by effort; at the limit thoughts are ended and the model answers."""
 
 
-def tell(effort: Effort, *, acting: bool) -> Document:
-    """Return how the model is told of the effort and that there are actions; medium effort goes without saying."""
-    words = ([] if effort == "medium" else [effort]) + (["act"] if acting else [])
+def tell(effort: Effort, *, acting: bool = False, agents: bool = False) -> Document:
+    """Return how the model is told of the effort, and that it may act or send out agents.
+
+    Medium effort goes without saying.
+    """
+    words = ([] if effort == "medium" else [effort]) + (["act"] if acting else []) + (["agents"] if agents else [])
     return Document((Part(" ".join(words), "system"),) if words else ())
 
 

@@ -1,12 +1,39 @@
-"""Merging: answering from what several agents have concluded, also where most of them are wrong."""
+"""Several agents at one question: how they are sent out, what they find, and how it is merged.
+
+Documents to learn from: answering from conclusions, also where most of them are wrong (`merged`); being one of several
+agents (`proposed`); and, where a family has briefs, writing them (`delegated`) and following one (`sent`).
+"""
 
 import random
 from collections.abc import Callable
+from typing import Protocol, runtime_checkable
 
 from castalia.document import Document, Part
+from castalia.tasks.effort import tell
+from castalia.tasks.steps import NOTHING, call
 from castalia.tasks.task import Example, Question, Task
 
+
+@runtime_checkable
+class Explorer(Task, Protocol):
+    """A family whose agents can look for different things, and whose conclusions can be checked."""
+
+    def briefs(self, example: Example, index: int) -> tuple[str, ...]:
+        """Return what agents can be told to begin with, each something else."""
+        ...
+
+    def explore(self, example: Example, index: int, brief: int, rng: random.Random) -> tuple[str, str]:
+        """Return the thoughts of an agent with a brief (they begin anew after the last), and what it concludes."""
+        ...
+
+    def check(self, example: Example, index: int, answers: list[str]) -> tuple[str, str]:
+        """Return thoughts that look through conclusions, and the right answer."""
+        ...
+
+
 AGENTS = (2, 3, 4, 6, 8, 12, 16)
+BRIEFS = tuple(f"agent {number}" for number in range(1, max(AGENTS) + 1))
+"""What agents are told that nobody has written briefs for."""
 
 
 def pool(answers: list[str]) -> Document:
@@ -14,8 +41,70 @@ def pool(answers: list[str]) -> Document:
     return Document((Part("; ".join(answers), "tool"),))
 
 
+def together(task: Task, example: Example, rng: random.Random) -> Document:
+    """Return a document of one of the kinds there are for this family."""
+    if isinstance(task, Explorer) and rng.random() < 0.4:
+        return rng.choice((sent, delegated))(task, example, rng)
+    return rng.choice((merged, proposed))(task, example, rng)
+
+
+def proposed(task: Task, example: Example, rng: random.Random) -> Document:
+    """Return one of the questions as an agent of several is asked it, with its thoughts and what it concludes.
+
+    A family that can ``explore`` has its agents begin with another brief each, and conclude - if there is nothing to be
+    found; others think as ever.
+    """
+    index, agent = rng.randrange(len(example.questions)), rng.randrange(len(BRIEFS))
+    question = example.questions[index]
+    thoughts, answer = question.thoughts, question.answer
+    if isinstance(task, Explorer):
+        thoughts, answer = task.explore(example, index, agent, rng)
+    asked = Document((Part(question.text, "user"), Part(BRIEFS[agent], "user")))
+    return example.context + asked + _concluded(thoughts, answer)
+
+
+def sent(task: Explorer, example: Example, rng: random.Random) -> Document:
+    """Return what an agent sees and does that another sent out: its question, the call, its brief, its conclusion."""
+    index = rng.randrange(len(example.questions))
+    question, briefs = example.questions[index], task.briefs(example, index)
+    brief = rng.randrange(len(briefs))
+    thoughts, answer = task.explore(example, index, brief, rng)
+    parts = [
+        Part(question.text, "user"),
+        Part(call("spawn", briefs), "assistant", thought=True),
+        Part(briefs[brief], "tool"),
+    ]
+    return tell("medium", agents=True) + example.context + Document(tuple(parts)) + _concluded(thoughts, answer)
+
+
+def delegated(task: Explorer, example: Example, rng: random.Random) -> Document:
+    """Return a question whose briefs are sent out, what the agents find (now and then they fail), and the answer."""
+    index = rng.randrange(len(example.questions))
+    question, briefs = example.questions[index], task.briefs(example, index)
+    found = [task.explore(example, index, brief, rng)[1] for brief in range(len(briefs))]
+    answers = [_mistake(task, example, index, rng) if rng.random() < 0.1 else answer for answer in found]
+    answers = [NOTHING if rng.random() < 0.2 else answer for answer in answers]
+    sending = Part(call("spawn", briefs), "assistant", learned=True, thought=True)
+    asked = Document((Part(question.text, "user"), sending))
+    told = tell("medium", agents=True) + example.context
+    return told + asked + pool(answers) + _settled(task, example, index, answers)
+
+
+def _concluded(thoughts: str, answer: str) -> Document:
+    parts = [Part(thoughts, "assistant", learned=True, thought=True)] if thoughts else []
+    return Document((*parts, Part(answer, "assistant", learned=True)))
+
+
+def _settled(task: Task, example: Example, index: int, answers: list[str]) -> Document:
+    """Return thoughts about conclusions, where the family can ``check`` them, and the answer; else the usual ones."""
+    question = example.questions[index]
+    if isinstance(task, Explorer):
+        return _concluded(*task.check(example, index, answers))
+    return _concluded(question.thoughts, question.answer)
+
+
 def merged(task: Task, example: Example, rng: random.Random) -> Document:
-    """Return a document to learn from: one of the questions, conclusions of agents, then thoughts and the answer.
+    """Return one of the questions, what agents have concluded, then thoughts and the answer.
 
     The conclusions are as many right as wrong ones over all documents, but not in one: there are those where all are
     right, and those where the few right ones stand against a majority that agrees. Wrong ones are the family's
@@ -28,14 +117,11 @@ def merged(task: Task, example: Example, rng: random.Random) -> Document:
     right, agree = rng.random(), rng.random() < 0.5
     count = rng.choice(AGENTS)
     drawn = [rng.random() < right for _ in range(count)]
-    answers = [question.answer if good else wrong[0] if agree else rng.choice(wrong) for good in drawn]
-    check: Callable[[Example, int, list[str]], str] | None = getattr(task, "check", None)
-    thoughts = check(example, index, answers) if check else question.thoughts
-    parts = [Part(question.text, "user"), *pool(answers)]
-    if thoughts:
-        parts.append(Part(thoughts, "assistant", learned=True, thought=True))
-    parts.append(Part(question.answer, "assistant", learned=True))
-    return example.context + Document(tuple(parts))
+    nothing = rng.choice((0.0, 0.0, 0.4, 0.8)) if isinstance(task, Explorer) else 0.0
+    missed = [NOTHING if rng.random() < nothing else wrong[0] if agree else rng.choice(wrong) for _ in drawn]
+    answers = [question.answer if good else miss for good, miss in zip(drawn, missed, strict=True)]
+    asked = Document((Part(question.text, "user"),))
+    return example.context + asked + pool(answers) + _settled(task, example, index, answers)
 
 
 def _mistake(task: Task, example: Example, index: int, rng: random.Random) -> str:
@@ -46,7 +132,7 @@ def _mistake(task: Task, example: Example, index: int, rng: random.Random) -> st
         answer = answer or _near(example.questions[index], rng) or _elsewhere(task, example, index, rng)
         if answer and task.score(example, answer, index).value < 1:
             return answer
-    return "-"
+    return NOTHING
 
 
 def _near(question: Question, rng: random.Random) -> str:

@@ -13,6 +13,10 @@ Step = str | Call | Part
 """Words, a call, or one of both as a part that is not to be learned."""
 
 
+NOTHING = "-"
+"""What an agent concludes that has found nothing."""
+
+
 def call(name: str, *arguments: Any) -> Call:
     """Return the call of an action, its `arguments` in order, as short as JSON can say it."""
     return Call(name, json.dumps(arguments, separators=(",", ":"), ensure_ascii=False))

@@ -11,6 +11,7 @@ from castalia.data.mixture import DataConfig, Mixture
 from castalia.document import Call, Document, Image
 from castalia.errors import RecipeError
 from castalia.perception.perceive import PerceptionConfig
+from castalia.tasks.merging import BRIEFS
 
 SMALL = PerceptionConfig(max_side=256)
 ACTING = {"mazes": 1.0, "charts": 1.0, "scenes": 1.0, "sums": 1.0, "countdown": 1.0}
@@ -98,9 +99,10 @@ def test_who_acts_is_told_that_it_can_and_is_not_asked_for_little(mix: Callable[
         assert mixture.document(index).parts[0].content == "high act"
 
 
-def test_the_share_that_merges_answers_after_what_agents_have_concluded(mix: Callable[..., Mixture]) -> None:
+def test_the_share_of_documents_with_several_agents_is_the_one_asked_for(mix: Callable[..., Mixture]) -> None:
     mixture = mix({"countdown": 1.0}, merging=0.4)
-    merging = [any(p.author == "tool" for p in mixture.document(index)) for index in range(400)]
+    documents = [mixture.document(index) for index in range(400)]
+    merging = [any(part.author == "tool" or part.content in BRIEFS for part in document) for document in documents]
     assert abs(np.mean(merging) - 0.4) < 3.5 * (0.4 * 0.6 / 400) ** 0.5
 
 

@@ -37,6 +37,8 @@ def test_the_model_is_told_of_all_but_what_goes_without_saying(questions: list[D
     assert told(Thinking("low")) == ["low"]
     assert told(Thinking("high", CANVAS)) == ["high act"]
     assert told(Thinking(actions=CANVAS)) == ["act"]
+    assert told(Thinking(actions=build_actions(("agents",)))) == ["agents"]
+    assert told(Thinking("high", build_actions(("tools", "agents")))) == ["high act agents"]
     assert told(Thinking("none", CANVAS)) == ["none"], "without thoughts there is nothing to act in"
 
 

@@ -1,11 +1,31 @@
-"""Merging: documents whose conclusions are sometimes right, sometimes wrong, and whose answers are always right."""
+"""Several agents: what they conclude may be right, wrong or nothing; what is learned is always right."""
 
+import json
 import random
+from collections.abc import Iterator
 
 import pytest
 
 from castalia.data.catalog import build_task
-from castalia.tasks.merging import merged
+from castalia.document import Call, Document
+from castalia.tasks.countdown import Countdown
+from castalia.tasks.merging import BRIEFS, Explorer, delegated, merged, proposed, sent
+from castalia.tasks.task import Example
+
+
+def made(kind: object, n: int = 60, difficulty: int = 3) -> Iterator[tuple[Example, Document]]:
+    for seed in range(n):
+        example = Countdown().sample(seed, difficulty)
+        yield example, kind(Countdown(), example, random.Random(seed))
+
+
+def steps_hold(thoughts: str) -> bool:
+    """Say whether every line works something out rightly and all but the last say that it is not what is wanted."""
+    lines = thoughts.split("\n")
+    for step in thoughts.replace(" no", "").replace("\n", ", ").split(", "):
+        left, _, result = step.partition("=")
+        assert eval(left) == eval(result)
+    return all(line.endswith(" no") for line in lines[:-1])
 
 
 @pytest.mark.parametrize("family", ["countdown", "mazes", "charts", "sums"])
@@ -28,13 +48,48 @@ def test_answers_are_right_whatever_agents_have_concluded(family: str) -> None:
 
 
 def test_countdown_works_out_what_others_concluded() -> None:
-    task = build_task("countdown")
-    for seed in range(60):
-        example = task.sample(seed, 3)
-        document = merged(task, example, random.Random(seed))
-        thoughts = next(part.content for part in document if part.thought)
-        for line in thoughts.split("\n")[:-1]:
-            assert line.endswith(" no")
-        for step in thoughts.replace(" no", "").replace("\n", ", ").split(", "):
-            left, _, result = step.partition("=")
-            assert eval(left) == eval(result)
+    for _, document in made(merged):
+        assert steps_hold(next(part.content for part in document if part.thought))
+
+
+def test_an_agent_concludes_what_it_found_or_says_that_there_was_nothing() -> None:
+    nothing = 0
+    for example, document in made(proposed):
+        thoughts, answer = document.parts[-2].content, document.parts[-1].content
+        assert document.parts[1].content in BRIEFS and steps_hold(thoughts)
+        assert (answer == "-") == thoughts.endswith(" no")
+        assert answer == "-" or Countdown().score(example, answer).value == 1
+        nothing += answer == "-"
+    assert 5 < nothing < 55
+
+
+def test_an_agent_that_was_sent_out_begins_with_its_brief_and_learns_only_what_it_does_itself() -> None:
+    for _, document in made(sent):
+        spawning, brief, thoughts, _ = document.parts[-4:]
+        assert isinstance(spawning.content, Call) and not spawning.learned and brief.author == "tool"
+        assert brief.content in json.loads(spawning.content.arguments)[0]
+        for line in thoughts.content.split("\n"):
+            begun = line.split("=")[0]
+            for sign in "+-*/":
+                begun = begun.replace(sign, " ")
+            assert sorted(begun.split()) == sorted(brief.content.split(", "))
+
+
+def test_who_sends_out_agents_writes_all_briefs_and_answers_rightly_when_some_of_them_fail() -> None:
+    failed = 0
+    for example, document in made(delegated):
+        spawning, found = document.parts[-4:-2]
+        briefs = json.loads(spawning.content.arguments)[0]
+        assert spawning.learned and tuple(briefs) == Countdown().briefs(example, 0)
+        answers = found.content.split("; ")
+        assert len(answers) == len(briefs)
+        failed += answers.count("-")
+        assert Countdown().score(example, document.parts[-1].content).value == 1
+    assert failed > 30
+
+
+def test_only_families_that_can_explore_have_briefs() -> None:
+    assert isinstance(build_task("countdown"), Explorer) and not isinstance(build_task("charts"), Explorer)
+    example = build_task("charts").sample(0, 2)
+    document = proposed(build_task("charts"), example, random.Random(0))
+    assert sum(part.content in BRIEFS for part in document if isinstance(part.content, str)) == 1
