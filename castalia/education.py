@@ -122,17 +122,26 @@ def to_report(answered: Answered) -> dict[str, Any]:
         "reference": question.answer,
         "correct": answered.value == 1.0,
         "image_png": _png(answered.example.context),
+        "seen_png": _seen(answered.reply.document),
         "audio_wav": _wav(answered.example.context),
     }
 
 
 def _png(document: Document) -> bytes | None:
-    for part in document:
-        if isinstance(part.content, Image):
-            buffer = io.BytesIO()
-            pillow.fromarray(part.content.pixels_HWC).save(buffer, "PNG", optimize=True)
-            return buffer.getvalue()
-    return None
+    return next((_as_png(part.content) for part in document if isinstance(part.content, Image)), None)
+
+
+def _seen(document: Document) -> list[bytes]:
+    """Return what a reply looked at closer, and its canvas as it was in the end."""
+    images = [part.content for part in document if isinstance(part.content, Image)]
+    canvases = [image for image in images if image.since is not None]
+    return [_as_png(image) for image in [*(image for image in images if image.since is None), *canvases[-1:]]]
+
+
+def _as_png(image: Image) -> bytes:
+    buffer = io.BytesIO()
+    pillow.fromarray(image.pixels_HWC).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
 
 
 def _wav(document: Document) -> bytes | None:

@@ -60,7 +60,10 @@ class Engine:
         budget: Budget | None = None,
         actors: list[Actor | None] | None = None,
     ) -> list[Reply]:
-        """Return a reply to each prompt, in order. `actors[i]` carries out what reply i writes as calls."""
+        """Return `sampling.n` replies to each prompt, in order.
+
+        `actors[i]` carries out what reply i writes as calls.
+        """
         return [
             reply
             for _, reply in sorted(
@@ -81,9 +84,10 @@ class Engine:
 
         A caller that stops early cancels what is left.
         """
+        asked = [prompt for prompt in prompts for _ in range(sampling.n if sampling else 1)]
         requests = [
             self.submit(prompt, sampling, budget, actor, index)
-            for index, (prompt, actor) in enumerate(zip(prompts, actors or [None] * len(prompts), strict=True))
+            for index, (prompt, actor) in enumerate(zip(asked, actors or [None] * len(asked), strict=True))
         ]
         try:
             while any(request.stopped is None for request in requests):
@@ -100,7 +104,7 @@ class Engine:
         actor: Actor | None = None,
         index: int = 0,
     ) -> Request:
-        """Take in one prompt; `step` works on it. Raises EngineError if it cannot fit the cache."""
+        """Take in one prompt for one reply; `step` works on it. Raises EngineError if it cannot fit the cache."""
         context = Context()
         context.append(self.perception(prompt, reply=True))
         request = Request(index, context, sampling or Sampling(), budget or Budget(), actor)

@@ -38,6 +38,7 @@ class Sampling:
     `temperature` 0 takes the likeliest token. `top_p` keeps the likeliest tokens that make up this probability,
     `min_p` those at least this share as likely as the likeliest. `seed` fixes the draw of each prompt, whatever else is
     decoded beside it. A reply ends before the first of the texts `stop`. `grammar` makes a fresh `Grammar` for a reply.
+    `n` replies are made to every prompt, which the cache holds once.
     """
 
     temperature: float = 0.0
@@ -46,8 +47,11 @@ class Sampling:
     seed: int = 0
     stop: tuple[str, ...] = ()
     grammar: Callable[[], Grammar] | None = None
+    n: int = 1
 
     def __post_init__(self) -> None:
+        if self.n < 1:
+            raise ValueError(f"n must be 1 or more, got {self.n}")
         if self.temperature < 0:
             raise ValueError(f"temperature must be 0 or more, got {self.temperature}")
         if not 0 < self.top_p <= 1:

@@ -26,9 +26,10 @@ def write_report(
 ) -> Path:
     """Write ``report.html`` into `run_dir` and return its path; whatever was there before is replaced at once.
 
-    `metrics` are the lines of ``metrics.jsonl``; `evaluation` is what `Examination.to_json` returns; an example has
-    family, difficulty, kind, question, thoughts, answer, reference, correct, and image_png and audio_wav (bytes or
-    None). Nothing of it is trusted: text is escaped, and the page may neither load nor send anything.
+    `metrics` are the lines of ``metrics.jsonl``; `evaluation` is what `Examination.to_json` returns, perhaps with ways;
+    an example has family, difficulty, kind, question, thoughts, answer, reference, correct, image_png and audio_wav
+    (bytes or None), and perhaps seen_png (a list of bytes: what was drawn or looked at closer). Nothing of it is
+    trusted: text is escaped, and the page may neither load nor send anything.
     """
     assets = resources.files("castalia.evals")
     page = Template((assets / "report.html").read_text("utf-8")).substitute(
@@ -40,6 +41,7 @@ def write_report(
         curves=curves_html(metrics) or '<p class="dim">No curve yet: the run has fewer than two lines of metrics.</p>',
         table=_table(evaluation.get("families", {})),
         kinds=_kinds(evaluation.get("families", {})),
+        ways=_ways(evaluation.get("ways") or {}),
         filters=_filters(examples),
         examples="\n".join(_example(example) for example in examples) or '<p class="dim">No examples.</p>',
     )
@@ -139,6 +141,30 @@ def _kinds(families: dict[str, Any]) -> str:
     )
 
 
+def _ways(ways: dict[str, Any]) -> str:
+    """Return the table by way of thinking as `compare_ways` makes it, with its heading; "" if there is none."""
+    if not ways:
+        return ""
+    head = "".join(f'<th scope="col">{escape(way)}</th>' for way in ways)
+    body = "".join(
+        f'<tr><th scope="row">{escape(family)}</th>'
+        + "".join(
+            f'<td style="--heat:{rows[family]["accuracy"]:.2f}"><b>{rows[family]["accuracy"]:.0%}</b> '
+            f"<small>of {rows[family]['n']}</small></td>"
+            for rows in ways.values()
+        )
+        + "</tr>"
+        for family in next(iter(ways.values()))
+    )
+    return (
+        '<section aria-labelledby="ways"><h2 id="ways">Ways to think</h2>'
+        '<div class="scroll" tabindex="0" role="region" aria-labelledby="ways">'
+        f'<table class="heat"><thead><tr><th scope="col">family</th>{head}</tr></thead><tbody>{body}</tbody></table>'
+        '</div><p class="dim">The same held-out questions by effort, with actions, and by agents that contemplate.</p>'
+        "</section>"
+    )
+
+
 def _filters(examples: Sequence[dict[str, Any]]) -> str:
     families = list(dict.fromkeys(str(example["family"]) for example in examples))
     return _buttons("family", "Family", {"": "all", **{name: name for name in families}}) + _buttons(
@@ -172,8 +198,10 @@ def _example(example: dict[str, Any]) -> str:
         parts.append(f'<audio controls preload="metadata" aria-label="What is heard" src="{url}"></audio>')
     if example["question"]:
         parts.append(f'<p class="question">{escape(str(example["question"]))}</p>')
-    if thoughts:
-        parts.append(f"<details{shown}><summary>Thoughts</summary><p>{escape(thoughts)}</p></details>")
+    seen = [_data_url("image/png", png) for png in example.get("seen_png") or ()]
+    if thoughts or seen:
+        pictures = "".join(f'<img alt="What was seen on the way" src="{url}">' for url in seen)
+        parts.append(f"<details{shown}><summary>Thoughts</summary><p>{escape(thoughts)}</p>{pictures}</details>")
     answer = escape(str(example["answer"])) or '<span class="dim">(nothing)</span>'
     parts.append(
         f"<dl><div><dt>Model</dt><dd>{answer}</dd></div>"

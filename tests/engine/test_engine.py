@@ -159,6 +159,14 @@ def test_replies_come_in_the_order_of_their_prompts(engine: Engine, prompts: Pro
     assert len({tuple(reply.tokens) for reply in replies}) > 10
 
 
+def test_a_prompt_has_as_many_replies_as_are_asked_for(engine: Engine, prompts: Prompts) -> None:
+    thrice = engine.generate(prompts(4), Sampling(1.0, seed=3, n=3), TWELVE)
+    repeated = [prompt for prompt in prompts(4) for _ in range(3)]
+    assert stripped(thrice) == stripped(engine.generate(repeated, DRAWN, TWELVE))
+    with pytest.raises(ValueError, match="n must be 1 or more"):
+        Sampling(n=0)
+
+
 @pytest.mark.parametrize("positions", [1, 7, 64])
 def test_how_many_positions_a_step_computes_changes_nothing(
     engine: Engine, prompts: Prompts, written: list[Reply], positions: int

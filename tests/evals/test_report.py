@@ -96,6 +96,16 @@ def test_it_holds_table_curves_and_examples(tmp_path: Path) -> None:
     assert {button["data-value"] for button in page.all("button")} == {"", "digits", "right", "wrong"}
 
 
+def test_ways_to_think_and_what_was_seen_on_the_way_are_shown(tmp_path: Path) -> None:
+    ways = {"low": {"digits": {"accuracy": 0.25, "n": 60}}, "acting": {"digits": {"accuracy": 0.75, "n": 60}}}
+    seen = example(seen_png=[png(), png()], thoughts="")
+    page = Page(written(tmp_path, metrics(), evaluation() | {"ways": ways}, [seen]))
+    assert "25%" in page.text and "75%" in page.text and "acting" in page.text and "of 60" in page.text
+    assert [image["alt"] for image in page.all("img")] == ["What was seen on the way"] * 2
+    without = Page(written(tmp_path, metrics(), evaluation(), [example()]))
+    assert "Ways to think" not in without.text
+
+
 def test_it_loads_nothing_from_anywhere(tmp_path: Path) -> None:
     page = Page(written(tmp_path, metrics(), evaluation(), [example(image_png=png(), audio_wav=sound())]))
     references = [value for _, attributes in page.tags for name, value in attributes.items() if name in {"src", "href"}]
