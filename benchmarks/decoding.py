@@ -7,7 +7,7 @@ Prompts of 32 random tokens are each continued by 64, greedily, nothing stops ea
 over all of the time, prompts included. Hugging Face's LlamaForCausalLM has a static cache. `fork8_latency_ratio`:
 eight agents on one prompt of 512 positions over one, the prompt's computation included. `bandwidth_share_b1`: bytes of
 weights read a second at batch 1 over what this machine reads a second from a block of the same size.
-Needs: pip install '.[bench]'.
+Needs: pip install '.[bench]'; for llama.cpp also llama-cpp-python and gguf.
 """
 
 import statistics
@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 from harness import finish, in_turns, median_ratio, options
+from llamacpp import llamacpp
 from training import llama
 
 from castalia.engine.context import Context
@@ -46,6 +47,7 @@ def main() -> None:
             figures |= decoding(engine, peer, batch, width, rounds)
         figures |= bandwidth(engine, width, figures[f"tokens_per_second_{width}_b1"], rounds)
         figures |= forks(engine, width, rounds)
+        figures |= against_llamacpp(engine, peer, width, rounds)
     figures["hf_ratio_b64"] = figures[f"hf_ratio_{WIDTHS[0]}_b64"]
     finish("decoding", figures, arguments)
 
@@ -105,6 +107,25 @@ def decoding(engine: Engine, peer: Any, batch: int, width: int, rounds: int) -> 
         f"width {width}, batch {batch}: {rate:,.0f} tokens/s, Hugging Face {other:,.0f}: {ratio:.2f} times", flush=True
     )
     return {f"tokens_per_second_{width}_b{batch}": rate, f"hf_ratio_{width}_b{batch}": ratio}
+
+
+def against_llamacpp(engine: Engine, peer: Any, width: int, rounds: int) -> dict[str, float]:
+    """Compare with llama.cpp at batch 1, on the peer's weights; {} where it is not installed."""
+    generator = np.random.default_rng(1)
+    with llamacpp(peer, WRITTEN) as go_on:
+        if go_on is None:
+            print("llama.cpp is not installed: pip install llama-cpp-python gguf")
+            return {}
+        runs: dict[str, Callable[[], object]] = {
+            "castalia": lambda: write(engine, generator.integers(16, VOCABULARY, (1, PROMPT)).tolist()),
+            "theirs": lambda: go_on(generator.integers(16, VOCABULARY, PROMPT).tolist()),
+        }
+        in_turns(runs, 1)
+        seconds = in_turns(runs, rounds)
+    ratio = median_ratio(*reversed(seconds.values()))
+    print(f"width {width}, batch 1: {ratio:.2f} times as fast as llama.cpp", flush=True)
+    figures = {f"llamacpp_ratio_{width}_b1": ratio}
+    return figures | ({"llamacpp_ratio_b1": ratio} if width == WIDTHS[0] else {})
 
 
 def bandwidth(engine: Engine, width: int, rate: float, rounds: int) -> dict[str, float]:

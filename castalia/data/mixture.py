@@ -27,8 +27,10 @@ class DataConfig:
     media: dict[str, float] = field(default_factory=lambda: {"text": 1.0})
     """How questions are asked: as text, by (synthetic) voice, or written inside the picture."""
     acting: float = 0.0
-    """Share of documents whose thoughts act: mark, draw, reckon by calculator. Where there is no answer without acting,
-    as in ``search``, all do."""
+    """Share of documents that are told they may act: mark, draw, reckon by calculator. Where there is no answer without
+    acting, as in ``search``, all do."""
+    acting_in: tuple[str, ...] = ()
+    """Tasks whose thoughts then act; none named: all that can."""
     efforts: dict[str, float] = field(default_factory=dict)
     """Share of documents by effort: how much thought is wanted, which the model is told. None: all at medium."""
     merging: float = 0.0
@@ -65,6 +67,8 @@ class Mixture:
                 raise RecipeError(f"data.{share} is a share from 0 to 1, not {getattr(config, share)}")
         if unknown := next((effort for effort in config.efforts if effort not in EFFORTS), None):
             raise RecipeError(f"data.efforts has an unknown effort {unknown!r}: {nearest(unknown, EFFORTS)}")
+        if stray := next((name for name in config.acting_in if name not in config.mixture), None):
+            raise RecipeError(f"data.acting_in has {stray!r}, which is not in data.mixture")
         self.names = sorted(name for name, share in config.mixture.items() if share > 0)
         if not self.names or not config.difficulties:
             raise RecipeError("data.mixture needs a task with a share above 0, and data.difficulties a difficulty")
@@ -90,7 +94,8 @@ class Mixture:
                 return limit(together(task, example, generator), "high")
             acting = example.hidden or (self.config.acting > 0 and generator.random() < self.config.acting)
             effort = self._effort(generator, acting)
-            document = task.trace(example, acting=acting)
+            acts = acting and (example.hidden or not self.config.acting_in or name in self.config.acting_in)
+            document = task.trace(example, acting=acts)
             if medium != "text":
                 from castalia.tasks.asking import present
 

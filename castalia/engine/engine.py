@@ -110,10 +110,12 @@ class Engine:
         request = Request(index, context, sampling or Sampling(), budget or Budget(), actor)
         return self.admit(request)
 
-    def cancel(self, request: Request) -> None:
-        """Stop a request and its agents at once and free its memory; nothing happens if it is done."""
-        if request.stopped is None:
-            self._finish(request, "cancelled")
+    def cancel(self, request: Request) -> Reply | None:
+        """Stop a request and its agents at once, free its memory and return what it has written; None if it is done."""
+        if request.stopped is not None:
+            return None
+        self._finish(request, "cancelled")
+        return self.reader.reply(request)
 
     @property
     def idle(self) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from castalia.document import Document, Part
 from castalia.engine.engine import Engine
 from castalia.engine.request import Reply
-from castalia.reasoning.strategies import ENDED, Verdict, Voices, conclusions, vote
+from castalia.reasoning.strategies import ENDED, Verdict, Voices, conclusions, found, vote
 from castalia.tasks.merging import BRIEFS, pool
 from castalia.tasks.steps import NOTHING
 
@@ -17,27 +17,30 @@ class Contemplate(Voices):
 
     `agents` start from one shared prefix, each with another of the `briefs` (none where the model knows no briefs); in
     every one of `refinements` each reads what all have concluded and concludes anew; then one reply is written from
-    the conclusions. With a limit of seconds in `thinking`, whatever is ready when four fifths of them are over is
-    merged. Where all who found something agree there is nothing to merge.
+    the conclusions. When `enough` agents have found something the others are not waited for. With a limit of seconds
+    in `thinking`, whatever is ready when four fifths of them are over is merged. Where all who found something agree
+    there is nothing to merge.
     """
 
     refinements: int = 0
+    enough: int | None = None
     briefs: tuple[str, ...] = BRIEFS
 
     def answer(self, engine: Engine, prompts: list[Document], seed: int = 0) -> list[Verdict]:
         """Answer with the synthesis; where it comes to no end, with the majority."""
         started = time.perf_counter()
-        rounds = [self._within(started, 0.8).ask(engine, [self._briefed(prompt) for prompt in prompts], seed)]
+        briefed = [self._briefed(prompt) for prompt in prompts]
+        rounds = [self._within(started, 0.8).ask(engine, briefed, seed, self.enough, found)]
         latest = rounds[-1]
         for _ in range(self.refinements):
             refining = self._within(started, 0.8)
-            pooled = [[prompt + found] * self.agents for prompt, found in _pooled(prompts, latest)]
-            rounds.append(refining.ask(engine, pooled, seed + len(rounds)))
+            again = [[prompt + pooled] * self.agents for prompt, pooled in _pooled(prompts, latest)]
+            rounds.append(refining.ask(engine, again, seed + len(rounds)))
             # Whoever had no time left to conclude anew stands by what was found before.
             latest = [new if conclusions(new) else old for new, old in zip(rounds[-1], latest, strict=True)]
         final = replace(self._within(started, 1.0), temperature=0.0)
         differing = [len(set(conclusions(replies)) - {NOTHING}) != 1 for replies in latest]
-        merging = [[prompt + found] for prompt, found in _pooled(prompts, latest)]
+        merging = [[prompt + pooled] for prompt, pooled in _pooled(prompts, latest)]
         syntheses = final.ask(engine, [m if differ else [] for m, differ in zip(merging, differing, strict=True)], seed)
         seconds = time.perf_counter() - started
         return [

@@ -65,11 +65,17 @@ class Voices:
     watch: Callable[[Event], None] = lambda event: None
 
     def ask(
-        self, engine: Engine, groups: list[list[Document]], seed: int, enough: int | None = None
+        self,
+        engine: Engine,
+        groups: list[list[Document]],
+        seed: int,
+        enough: int | None = None,
+        counts: Callable[[Reply], bool] = lambda reply: True,
     ) -> list[list[Reply]]:
-        """Let all prompts of all groups be answered at once; with `enough`, end a group when so many are done.
+        """Let all prompts of all groups be answered at once; with `enough`, end a group when so many `count`.
 
-        The draws of a prompt depend on the seed and its place in its group, not on other groups.
+        Those not waited for have a reply, too: what they had written by then. The draws of a prompt depend on the seed
+        and its place in its group, not on other groups.
         """
         sampling = Sampling(self.temperature, seed=seed)
         group_of: dict[Request, int] = {}
@@ -87,10 +93,10 @@ class Voices:
                         continue
                     number = group_of[event.request]
                     replies[number][event.request.index] = event.reply
-                    if enough and len(replies[number]) == enough:
-                        for request, its in group_of.items():
-                            if its == number:
-                                engine.cancel(request)
+                    if enough and sum(map(counts, replies[number].values())) >= enough:
+                        for request in [request for request, its in group_of.items() if its == number]:
+                            if written := engine.cancel(request):
+                                replies[number][request.index] = written
         finally:
             for request in group_of:
                 engine.cancel(request)
@@ -171,11 +177,16 @@ def vote(replies: list[Reply], weighted: bool = False) -> str:
     counts: dict[str, float] = defaultdict(float)
     spelled: dict[str, str] = {}
     for reply in replies:
-        if reply.stopped in ENDED and reply.answer not in ("", NOTHING):
+        if found(reply):
             same = reply.answer.strip().rstrip(".").lower()
             spelled.setdefault(same, reply.answer)
             counts[same] += math.exp(sum(reply.logprobs) / max(1, len(reply.logprobs))) if weighted else 1
     return spelled[max(counts, key=counts.__getitem__)] if counts else ""
+
+
+def found(reply: Reply) -> bool:
+    """Say whether a reply came to an answer that says something."""
+    return reply.stopped in ENDED and reply.answer not in ("", NOTHING)
 
 
 def conclusions(replies: list[Reply]) -> list[str]:

@@ -13,12 +13,16 @@ def recipe() -> Recipe:
     return Recipe(
         name="pocket",
         vocab_size=512,
-        perception=PerceptionConfig(patch_size=16),
+        perception=PerceptionConfig(patch_size=16, max_side=256),
         model=ModelConfig(width=128, layers=4, heads=4),
         data=DataConfig(
-            mixture={"digits": 0.8, "speech": 0.8, "charts": 1.2, "mazes": 1.3, "countdown": 1.3},
+            mixture={"digits": 0.8, "speech": 0.8, "charts": 1.2, "mazes": 1.3, "countdown": 1.3, "search": 0.7},
             difficulties=(1, 2, 3),
+            acting=0.4,
+            acting_in=("mazes", "countdown"),
+            efforts={"none": 0.1, "minimal": 0.05, "low": 0.1, "medium": 0.6, "high": 0.15},
+            merging=0.1,
         ),
-        feed=Feed(rows=16, length=128, streams=2),
-        training=TrainingConfig(minutes=10, other_lr=0.01),
+        feed=Feed(rows=6, length=384, streams=2),
+        training=TrainingConfig(minutes=12, other_lr=0.01),
     )

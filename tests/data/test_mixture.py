@@ -53,6 +53,14 @@ def test_the_share_of_acting_documents_is_the_one_asked_for(mix: Callable[..., M
         assert abs(found - share) < 3.5 * (share * (1 - share) / 400) ** 0.5 + 1e-9
 
 
+def test_only_tasks_that_are_named_act(mix: Callable[..., Mixture]) -> None:
+    mixture = mix({"mazes": 1.0, "countdown": 1.0}, acting=1.0, acting_in=("mazes",))
+    documents = [mixture.document(index) for index in range(60)]
+    assert all(document.parts[0].content == "act" for document in documents)
+    drawn_in = [any(isinstance(part.content, Image) for part in document) for document in documents]
+    assert [acts(document) for document in documents] == drawn_in and 10 < sum(drawn_in) < 50
+
+
 def test_which_examples_there_are_does_not_depend_on_how_many_act(mix: Callable[..., Mixture]) -> None:
     plain, acting = mix(ACTING), mix(ACTING, acting=1.0)
     for index in range(40):
@@ -107,6 +115,8 @@ def test_the_share_of_documents_with_several_agents_is_the_one_asked_for(mix: Ca
 
 
 def test_settings_that_cannot_work_are_refused() -> None:
+    with pytest.raises(RecipeError, match="acting_in has 'sums'"):
+        Mixture(DataConfig({"mazes": 1.0}, acting=1.0, acting_in=("sums",)), build_task)
     with pytest.raises(RecipeError, match=r"perception\.max_side=256"):
         Mixture(DataConfig({"search": 1.0}), build_task)
     with pytest.raises(RecipeError, match=r"perception\.patch_size=16"):

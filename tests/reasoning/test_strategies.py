@@ -49,7 +49,8 @@ def test_the_best_is_the_one_the_verifier_prefers(engine: Engine, questions: lis
 
 def test_those_that_are_too_late_are_not_waited_for(engine: Engine, questions: list[Document]) -> None:
     for verdict in FirstToFinish(8, enough=2).answer(engine, questions):
-        assert len(verdict.replies) == 2
+        stopped = [reply.stopped for reply in verdict.replies]
+        assert len(stopped) == 8 and stopped.count("cancelled") >= 5, "at most one more ended in the same step"
 
 
 def test_a_deadline_is_kept_and_what_is_ready_is_merged(engine: Engine, questions: list[Document]) -> None:
