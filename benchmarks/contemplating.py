@@ -30,6 +30,8 @@ from castalia.training.run import load_model, load_recipe_of
 
 FAMILIES = ("countdown", "mazes", "charts")
 AGENTS = (2, 4, 8, 16)
+TEMPERATURE = 0.5
+"""At which agents draw their tokens."""
 
 
 @dataclass(frozen=True)
@@ -85,19 +87,22 @@ def one_agent() -> list[tuple[str, Strategy]]:
     ways: list[tuple[str, Strategy]] = []
     for effort in EFFORTS[1:]:
         ways.append((f"one agent, {effort}", OneChain(thinking=Thinking(effort))))
-        ways.append((f"one agent, {effort}, drawn", OneChain(thinking=Thinking(effort), temperature=0.8)))
+        ways.append((f"one agent, {effort}, drawn", OneChain(thinking=Thinking(effort), temperature=TEMPERATURE)))
     return ways
 
 
 def several(count: int) -> list[tuple[str, Strategy]]:
     """Return the baselines and contemplating with so many agents."""
+    t, low = TEMPERATURE, Thinking("low")
     return [
-        (f"majority of {count}", Majority(count)),
-        (f"weighted majority of {count}", Majority(count, weighted=True)),
-        (f"best of {count} by the verifier", BestOf(count)),
-        (f"first half of {count} to finish", FirstToFinish(count, enough=max(1, count // 2))),
-        (f"contemplating, {count} agents", Contemplate(count)),
-        (f"contemplating, {count} agents, low", Contemplate(count, Thinking("low"))),
+        (f"majority of {count}", Majority(count, temperature=t)),
+        (f"weighted majority of {count}", Majority(count, temperature=t, weighted=True)),
+        (f"best of {count} by the verifier", BestOf(count, temperature=t)),
+        (f"first half of {count} to finish", FirstToFinish(count, temperature=t, enough=max(1, count // 2))),
+        (f"contemplating, {count} agents", Contemplate(count, temperature=t)),
+        (f"contemplating, {count} agents, low", Contemplate(count, low, t)),
+        (f"contemplating, {count} agents, until one finds", Contemplate(count, temperature=t, enough=1)),
+        (f"contemplating, {count} agents, low, until one finds", Contemplate(count, low, t, enough=1)),
     ]
 
 

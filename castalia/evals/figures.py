@@ -28,6 +28,13 @@ GOALS: dict[str, tuple[str, str]] = {
     "bandwidth_share_*_b1": ("share of the bandwidth of reading that decoding uses at this width", ""),
     "fork8_latency_ratio_*": ("eight agents on one prompt against one, at this width", ""),
     "fork8_latency_ratio": ("eight agents on one prompt of 512 positions against one, width 192", "≤ 2 times"),
+    "llamacpp_ratio_b1": ("tokens generated per second over llama.cpp's, width 192, batch 1", ""),
+    "llamacpp_ratio_*_b1": ("the same at this width", ""),
+    "gain_equal_latency_*": ("points of contemplating above one agent that takes no longer", "≥ 10"),
+    "gain_equal_tokens_*": ("points of contemplating above one agent that writes no more", ""),
+    "accuracy_one_*": ("one agent at its best, per cent", ""),
+    "difficulty_*": ("the difficulty examined", ""),
+    "seconds_*": ("seconds a question, contemplating", ""),
     "hf_ratio_*": ("the same at this width", ""),
     "peak_share_256": ("share of the machine's measured GEMM peak, width 256", "≥ 0.65"),
     "peak_share_*": ("the same at this width", ""),
@@ -51,6 +58,7 @@ GOALS: dict[str, tuple[str, str]] = {
     "*_wrong": ("right where another question's picture is shown, per cent", ""),
     "*_chance": ("right by the best blind guess, per cent", ""),
     "accuracy_with_*": ("accuracy of the model trained with every patch", ""),
+    "accuracy_*": ("contemplating at its best, per cent", ""),
 }
 """What a figure means, and what it should be, where that was said beforehand. The first pattern that fits counts."""
 
