@@ -321,6 +321,7 @@ def _wall(maze: Maze, mark: str, rng: random.Random) -> Question:
     closed = rng.random() < 0.5
     letter = rng.choice([letter for letter in STEPS if maze.is_open(cell, letter) != closed])
     text = rng.choice(WORDINGS["wall"]).format(side=DIRECTIONS[letter], mark=mark, on=ON[letter])
-    at = [coordinate + 0.5 for coordinate in cell]
-    thoughts = f"{cell[0]} {cell[1]}"
-    return Question(text, "yes" if closed else "no", "wall", thoughts, 0.5, steps=(call("mark", at),))
+    # All sides that are closed, in the question's own words: whether one of them is asked about is then easily seen.
+    sides = " ".join(ON[x].split()[-1] for x in STEPS if not maze.is_open(cell, x))
+    steps = (call("mark", [coordinate + 0.5 for coordinate in cell]), sides)
+    return Question(text, "yes" if closed else "no", "wall", sides, 0.5, steps=steps)
