@@ -11,8 +11,8 @@ from castalia.document import Document
 from castalia.errors import RecipeError, nearest
 from castalia.perception.perceive import PerceptionConfig
 from castalia.tasks.effort import EFFORTS, Effort, limit, tell
-from castalia.tasks.merging import together
-from castalia.tasks.steps import CELL
+from castalia.tasks.merging import Explorer, alongside, sending
+from castalia.tasks.steps import CELL, NOTHING
 from castalia.tasks.task import Split, Task
 
 
@@ -42,6 +42,9 @@ class DataConfig:
         """Whether acting is learned."""
         return self.acting > 0 or self.mixture.get("search", 0) > 0
 
+
+SENDING = 0.4
+"""Share of the documents with several agents in which it is the model that sends them out."""
 
 Source = Callable[[random.Random, int], Document]
 
@@ -90,17 +93,20 @@ class Mixture:
             example = task.sample(index, difficulty, self.split)
             medium = generator.choices(media, shares)[0]
             # At a share of 0 nothing is drawn: documents are the same as without the setting.
-            if not example.hidden and self.config.merging and generator.random() < self.config.merging:
-                return limit(together(task, example, generator), "high")
+            several = not example.hidden and self.config.merging > 0 and generator.random() < self.config.merging
             acting = example.hidden or (self.config.acting > 0 and generator.random() < self.config.acting)
-            effort = self._effort(generator, acting)
             acts = acting and (example.hidden or not self.config.acting_in or name in self.config.acting_in)
-            document = task.trace(example, acting=acts)
+            effort = self._effort(generator, acting)
+            if several and isinstance(task, Explorer) and generator.random() < SENDING:
+                return tell(effort, agents=True) + limit(sending(task, example, generator), effort)
+            made = alongside(task, example, generator, acting=acts) if several else task.trace(example, acting=acts)
             if medium != "text":
                 from castalia.tasks.asking import present
 
-                document = present(document, medium, generator)
-            return tell(effort, acting=acting) + limit(self._enacted(document) if acting else document, effort)
+                made = present(made, medium, generator)
+            made = self._enacted(made) if acts else made
+            unfinished = NOTHING if several and isinstance(task, Explorer) else None
+            return tell(effort, acting=acting) + limit(made, effort, unfinished)
 
         return sample
 

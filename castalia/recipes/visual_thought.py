@@ -20,6 +20,7 @@ def recipe() -> Recipe:
             difficulties=(1, 2, 3, 4),
             acting=0.5,
             efforts={"none": 0.1, "high": 0.9},
+            merging=0.15,
         ),
         feed=Feed(rows=6, length=640, streams=2),
         training=TrainingConfig(minutes=40, other_lr=0.01),

@@ -21,11 +21,12 @@ def tell(effort: Effort, *, acting: bool = False, agents: bool = False) -> Docum
     return Document((Part(" ".join(words), "system"),) if words else ())
 
 
-def limit(document: Document, effort: Effort) -> Document:
+def limit(document: Document, effort: Effort, unfinished: str | None = None) -> Document:
     """Return a trace whose thoughts end where those of `effort` are ended: before each answer, when they are spent.
 
     No text has more tokens than bytes, so bytes are counted. That the thoughts end there is not learned, for the model
-    does not choose it; the answer after them is. At ``none`` there are no thoughts.
+    does not choose it; the answer after them is, or what is said when they are `unfinished`. At ``none`` there are no
+    thoughts.
     """
     if effort == "none":
         return Document(tuple(part for part in document if not (part.thought and part.author == "assistant")))
@@ -35,7 +36,9 @@ def limit(document: Document, effort: Effort) -> Document:
         if part.author == "user":
             left, cut = THINKING[effort], False
         if part.author != "assistant" or not part.thought:
-            if not (cut and part.author == "tool"):
+            if cut and unfinished and part.author == "assistant":
+                parts.append(replace(part, content=unfinished))
+            elif not (cut and part.author == "tool"):
                 parts.append(part)
             continue
         if cut:

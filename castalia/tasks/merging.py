@@ -6,12 +6,12 @@ agents (`proposed`); and, where a family has briefs, writing them (`delegated`) 
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
 from castalia.document import Document, Part
-from castalia.tasks.effort import tell
 from castalia.tasks.steps import NOTHING, call
-from castalia.tasks.task import Example, Question, Task
+from castalia.tasks.task import Example, Question, Task, trace
 
 
 @runtime_checkable
@@ -41,26 +41,31 @@ def pool(answers: list[str]) -> Document:
     return Document((Part("; ".join(answers), "tool"),))
 
 
-def together(task: Task, example: Example, rng: random.Random) -> Document:
-    """Return a document of one of the kinds there are for this family."""
-    if isinstance(task, Explorer) and rng.random() < 0.4:
-        return rng.choice((sent, delegated))(task, example, rng)
-    return rng.choice((merged, proposed))(task, example, rng)
+def alongside(task: Task, example: Example, rng: random.Random, *, acting: bool = False) -> Document:
+    """Return one of the questions as an agent of several is asked it, or as one that merges what several concluded."""
+    return rng.choice((merged, proposed))(task, example, rng, acting=acting)
 
 
-def proposed(task: Task, example: Example, rng: random.Random) -> Document:
+def sending(task: Explorer, example: Example, rng: random.Random) -> Document:
+    """Return a question that agents are sent out for, as the one sees it that sends them, or as one of them does."""
+    return rng.choice((sent, delegated))(task, example, rng)
+
+
+def proposed(task: Task, example: Example, rng: random.Random, *, acting: bool = False) -> Document:
     """Return one of the questions as an agent of several is asked it, with its thoughts and what it concludes.
 
     A family that can ``explore`` has its agents begin with another brief each, and conclude - if there is nothing to be
-    found; others think as ever.
+    found; others think, or act, as ever.
     """
     index, agent = rng.randrange(len(example.questions)), rng.randrange(len(BRIEFS))
     question = example.questions[index]
-    thoughts, answer = question.thoughts, question.answer
+    brief = Part(BRIEFS[agent], "user")
     if isinstance(task, Explorer):
-        thoughts, answer = task.explore(example, index, agent, rng)
-    asked = Document((Part(question.text, "user"), Part(BRIEFS[agent], "user")))
-    return example.context + asked + _concluded(thoughts, answer)
+        asked = Document((Part(question.text, "user"), brief))
+        return example.context + asked + _concluded(*task.explore(example, index, agent, rng))
+    alone = trace(replace(example, questions=(question,)), acting=acting)
+    after = len(example.context.parts) + 1
+    return Document((*alone.parts[:after], brief, *alone.parts[after:]))
 
 
 def sent(task: Explorer, example: Example, rng: random.Random) -> Document:
@@ -74,7 +79,7 @@ def sent(task: Explorer, example: Example, rng: random.Random) -> Document:
         Part(call("spawn", briefs), "assistant", thought=True),
         Part(briefs[brief], "tool"),
     ]
-    return tell("medium", agents=True) + example.context + Document(tuple(parts)) + _concluded(thoughts, answer)
+    return example.context + Document(tuple(parts)) + _concluded(thoughts, answer)
 
 
 def delegated(task: Explorer, example: Example, rng: random.Random) -> Document:
@@ -86,8 +91,7 @@ def delegated(task: Explorer, example: Example, rng: random.Random) -> Document:
     answers = [NOTHING if rng.random() < 0.2 else answer for answer in answers]
     sending = Part(call("spawn", briefs), "assistant", learned=True, thought=True)
     asked = Document((Part(question.text, "user"), sending))
-    told = tell("medium", agents=True) + example.context
-    return told + asked + pool(answers) + _settled(task, example, index, answers)
+    return example.context + asked + pool(answers) + _concluded(*task.check(example, index, answers))
 
 
 def _concluded(thoughts: str, answer: str) -> Document:
@@ -95,21 +99,14 @@ def _concluded(thoughts: str, answer: str) -> Document:
     return Document((*parts, Part(answer, "assistant", learned=True)))
 
 
-def _settled(task: Task, example: Example, index: int, answers: list[str]) -> Document:
-    """Return thoughts about conclusions, where the family can ``check`` them, and the answer; else the usual ones."""
-    question = example.questions[index]
-    if isinstance(task, Explorer):
-        return _concluded(*task.check(example, index, answers))
-    return _concluded(question.thoughts, question.answer)
-
-
-def merged(task: Task, example: Example, rng: random.Random) -> Document:
+def merged(task: Task, example: Example, rng: random.Random, *, acting: bool = False) -> Document:
     """Return one of the questions, what agents have concluded, then thoughts and the answer.
 
     The conclusions are as many right as wrong ones over all documents, but not in one: there are those where all are
     right, and those where the few right ones stand against a majority that agrees. Wrong ones are the family's
     ``mistake``, or else a number near by, another of the ``options`` among its facts, or the answer to a question of
-    the same kind about something else. A family that can ``check`` conclusions does so in thought.
+    the same kind about something else. A family that can ``check`` conclusions does so in thought; of others, whoever
+    may act decides at once.
     """
     index = rng.randrange(len(example.questions))
     question = example.questions[index]
@@ -120,8 +117,9 @@ def merged(task: Task, example: Example, rng: random.Random) -> Document:
     nothing = rng.choice((0.0, 0.0, 0.4, 0.8)) if isinstance(task, Explorer) else 0.0
     missed = [NOTHING if rng.random() < nothing else wrong[0] if agree else rng.choice(wrong) for _ in drawn]
     answers = [question.answer if good else miss for good, miss in zip(drawn, missed, strict=True)]
-    asked = Document((Part(question.text, "user"),))
-    return example.context + asked + pool(answers) + _settled(task, example, index, answers)
+    asked, thoughts = Document((Part(question.text, "user"),)), "" if acting else question.thoughts
+    settled = task.check(example, index, answers) if isinstance(task, Explorer) else (thoughts, question.answer)
+    return example.context + asked + pool(answers) + _concluded(*settled)
 
 
 def _mistake(task: Task, example: Example, index: int, rng: random.Random) -> str:

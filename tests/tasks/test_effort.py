@@ -34,6 +34,15 @@ def test_thoughts_end_where_the_effort_does_and_answers_stay(seed: int, effort: 
         assert limited.parts == whole.parts
 
 
+def test_what_is_said_when_thoughts_are_unfinished_is_said_only_then() -> None:
+    task = build_task("countdown")
+    for seed in range(40):
+        whole = task.trace(task.sample(seed, 5))
+        limited = limit(whole, "low", "-")
+        cut = max(thought(whole)) > THINKING["low"]
+        assert limited.parts[-1].content == ("-" if cut else whole.parts[-1].content)
+
+
 @pytest.mark.parametrize("effort", ["minimal", "low"])
 def test_that_thoughts_were_cut_is_not_learned(effort: Effort) -> None:
     task = build_task("sums")

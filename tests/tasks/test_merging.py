@@ -88,6 +88,15 @@ def test_who_sends_out_agents_writes_all_briefs_and_answers_rightly_when_some_of
     assert failed > 30
 
 
+def test_agents_that_act_do_so_after_their_brief_and_who_merges_what_they_found_decides_at_once() -> None:
+    mazes = build_task("mazes")
+    for seed in range(30):
+        example = mazes.sample(seed, 2)
+        parts = proposed(mazes, example, random.Random(seed), acting=True).parts
+        assert parts[2].content in BRIEFS and isinstance(parts[3].content, Call)
+        assert not any(part.thought for part in merged(mazes, example, random.Random(seed), acting=True))
+
+
 def test_only_families_that_can_explore_have_briefs() -> None:
     assert isinstance(build_task("countdown"), Explorer) and not isinstance(build_task("charts"), Explorer)
     example = build_task("charts").sample(0, 2)
