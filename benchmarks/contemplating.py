@@ -1,10 +1,12 @@
 """Several agents at one agent's latency: accuracy against seconds and, beside it, against all tokens written.
 
-    castalia pretrain contemplating                     the model that is examined, forty minutes
-    python benchmarks/contemplating.py                  half an hour
+    castalia pretrain contemplating                     the model for countdown and charts, half an hour
+    castalia pretrain visual_thought                    the one for mazes, which its agents draw in
+    python benchmarks/contemplating.py --run runs/contemplating runs/visual_thought
     python benchmarks/contemplating.py --quick
 
-Per family the difficulty is the first at which one agent is right between 20 and 80 % of the time. Questions are asked
+A family is examined on the first run that has learned it together with being several agents, acting where it has
+learned to act, at the first difficulty at which one agent is right between 20 and 80 % of the time. Questions are asked
 one at a time, as by one user. One agent has growing budgets of thought (its effort), greedily and at the temperature of
 the others; the baselines and contemplating have 2, 4, 8 and 16 agents. Seconds are medians over questions.
 `gain_equal_latency_FAMILY` is contemplating's best accuracy less the best that one agent reaches in no more seconds
@@ -18,6 +20,7 @@ from functools import partial
 
 from harness import finish, options, trained
 
+from castalia.actions.catalog import build_actions
 from castalia.data.catalog import build_task
 from castalia.document import Document
 from castalia.engine.engine import Engine
@@ -52,19 +55,20 @@ class Point:
 def main() -> None:
     """Measure and print."""
     arguments = options(__doc__ or "", run=True).parse_args()
-    run = trained(arguments, FAMILIES)
-    engine, difficulties = Engine(*load_model(run)), load_recipe_of(run).data.difficulties
     n, agents = (20, (4,)) if arguments.quick else (200, AGENTS)
     figures: dict[str, float] = {}
     for family in FAMILIES[:1] if arguments.quick else FAMILIES:
-        task = build_task(family)
-        difficulty = fitting(engine, task, difficulties, 100)
+        run = trained(arguments, (family,), merging=True)
+        engine, data, task = Engine(*load_model(run)), load_recipe_of(run).data, build_task(family)
+        acts = data.acting > 0 and (not data.acting_in or family in data.acting_in)
+        thinking = Thinking("high" if acts else "medium", build_actions(("canvas", "tools")) if acts else None)
+        difficulty = fitting(engine, task, data.difficulties, thinking, 100)
         examples = [task.sample(seed, difficulty, "held_out") for seed in range(n)]
         print(f"{family}, difficulty {difficulty}, {n} questions", flush=True)
-        one = [measure(engine, task, examples, name, way) for name, way in one_agent()]
+        one = [measure(engine, task, examples, name, way) for name, way in one_agent(thinking)]
         ours: list[Point] = []
         for count in agents:
-            for name, way in several(count):
+            for name, way in several(count, thinking):
                 point = measure(engine, task, examples, name, way)
                 if isinstance(way, Contemplate):
                     ours.append(point)
@@ -72,38 +76,46 @@ def main() -> None:
     finish("contemplating", figures, arguments)
 
 
-def fitting(engine: Engine, task: Task, difficulties: tuple[int, ...], n: int) -> int:
-    """Return the first difficulty at which one agent is right between 20 and 80 % of the time, or else the last."""
-    for difficulty in difficulties:
+def fitting(engine: Engine, task: Task, trained_at: tuple[int, ...], thinking: Thinking, n: int) -> int:
+    """Return the first difficulty at which one agent is right between 20 and 80 % of the time.
+
+    Those it was trained at come first, then harder ones.
+    """
+    for difficulty in [*trained_at, *range(max(trained_at) + 1, 11)]:
         examples = [task.sample(10_000 + seed, difficulty, "held_out") for seed in range(n)]
-        right = scores(engine, task, examples, OneChain())[0]
+        right = scores(engine, task, examples, OneChain(thinking=thinking))[0]
         if 0.2 <= statistics.fmean(right) <= 0.8:
             return difficulty
-    return difficulties[-1]
+    return 10
 
 
-def one_agent() -> list[tuple[str, Strategy]]:
-    """Return one agent at growing budgets, taking the likeliest tokens or drawing them."""
+def one_agent(thinking: Thinking) -> list[tuple[str, Strategy]]:
+    """Return one agent at growing budgets, taking the likeliest tokens or drawing them, and as the others think."""
     ways: list[tuple[str, Strategy]] = []
     for effort in EFFORTS[1:]:
         ways.append((f"one agent, {effort}", OneChain(thinking=Thinking(effort))))
         ways.append((f"one agent, {effort}, drawn", OneChain(thinking=Thinking(effort), temperature=TEMPERATURE)))
+    if thinking.acts:
+        for effort in ("medium", "high"):
+            ways.append((f"one agent, {effort}, acting", OneChain(thinking=replace(thinking, effort=effort))))
     return ways
 
 
-def several(count: int) -> list[tuple[str, Strategy]]:
+def several(count: int, thinking: Thinking) -> list[tuple[str, Strategy]]:
     """Return the baselines and contemplating with so many agents."""
-    t, low = TEMPERATURE, Thinking("low")
-    return [
-        (f"majority of {count}", Majority(count, temperature=t)),
-        (f"weighted majority of {count}", Majority(count, temperature=t, weighted=True)),
-        (f"best of {count} by the verifier", BestOf(count, temperature=t)),
-        (f"first half of {count} to finish", FirstToFinish(count, temperature=t, enough=max(1, count // 2))),
-        (f"contemplating, {count} agents", Contemplate(count, temperature=t)),
-        (f"contemplating, {count} agents, low", Contemplate(count, low, t)),
-        (f"contemplating, {count} agents, until one finds", Contemplate(count, temperature=t, enough=1)),
-        (f"contemplating, {count} agents, low, until one finds", Contemplate(count, low, t, enough=1)),
+    t = TEMPERATURE
+    ways: list[tuple[str, Strategy]] = [
+        (f"majority of {count}", Majority(count, thinking, t)),
+        (f"weighted majority of {count}", Majority(count, thinking, t, weighted=True)),
+        (f"best of {count} by the verifier", BestOf(count, thinking, t)),
+        (f"first half of {count} to finish", FirstToFinish(count, thinking, t, enough=max(1, count // 2))),
+        (f"contemplating, {count} agents", Contemplate(count, thinking, t)),
+        (f"contemplating, {count} agents, until half have found", Contemplate(count, thinking, t, enough=count // 2)),
+        (f"contemplating, {count} agents, until one has found", Contemplate(count, thinking, t, enough=1)),
     ]
+    if not thinking.acts:
+        ways.append((f"contemplating, {count} agents, low", Contemplate(count, Thinking("low"), t)))
+    return ways
 
 
 def scores(engine: Engine, task: Task, examples: list[Example], way: Strategy) -> tuple[list[float], list, list]:

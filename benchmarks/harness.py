@@ -24,19 +24,22 @@ def options(about: str, *, run: bool = False) -> argparse.ArgumentParser:
     parser.add_argument("--json", action="store_true", help="end with one line of JSON: figure names to numbers")
     parser.add_argument("--record", action="store_true", help="write docs/figures/, which README's tables come from")
     if run:
-        parser.add_argument("--run", type=Path, help="run directory (default: the newest that was trained for it)")
+        which = "run directories, of which the first that fits is taken (default: the newest that fits)"
+        parser.add_argument("--run", type=Path, nargs="+", help=which)
     return parser
 
 
-def trained(arguments: argparse.Namespace, families: Iterable[str]) -> Path:
-    """Return the run of ``--run``, or else the newest local one that was trained on all `families`; say which."""
-    run: Path | None = arguments.run
+def trained(arguments: argparse.Namespace, families: Iterable[str], *, merging: bool = False) -> Path:
+    """Return the first run of ``--run``, or else the newest local one, that was trained on all `families`; say which.
+
+    With `merging`, it must have learned to be several agents, too.
+    """
+    local = sorted(Path("runs").glob("*/checkpoints"), key=lambda path: path.stat().st_mtime, reverse=True)
+    data = {run: load_recipe_of(run).data for run in arguments.run or [path.parent for path in local]}
+    fit = (run for run, its in data.items() if set(families) <= set(its.mixture) and (its.merging or not merging))
+    run = next(fit, None)
     if run is None:
-        runs = sorted(Path("runs").glob("*/checkpoints"), key=lambda path: path.stat().st_mtime, reverse=True)
-        able = (path.parent for path in runs if set(families) <= set(load_recipe_of(path.parent).data.mixture))
-        run = next(able, None)
-    if run is None:
-        sys.exit(f"no run under runs/ was trained on {', '.join(families)}: give one by --run")
+        sys.exit(f"no run was trained on {', '.join(families)}: give one by --run")
     print(f"run: {run}", flush=True)
     return run
 

@@ -1,10 +1,11 @@
 """Thinking in images: accuracy with the canvas, with thoughts in words only, without thoughts, and with false sights.
 
-    castalia pretrain visual_thought --minutes 26       the model that is examined
+    castalia pretrain visual_thought                    the model that is examined, forty minutes
     python benchmarks/visual_thought.py                 two minutes
     python benchmarks/visual_thought.py --quick
 
-`search` asks for details that the first look cannot show; `mazes` are drawn in, at the largest trained size. In the
+`search` asks for details that the first look cannot show; `mazes` are drawn in, at the largest trained size; dead ends
+are gone back from. Effort is high, with the canvas and without. In the
 intervention test the model acts as ever, but what it then sees is replaced: ``blank`` shows an empty crop, or a canvas
 on which nothing was drawn; ``shuffled`` has the pixels of what should be seen in random order; ``wrong`` shows what the
 same call brings forth in the picture of another question. If a gain comes from what is seen, it must be gone then.
@@ -88,10 +89,10 @@ def main() -> None:
     engine, n = Engine(*load_model(run)), 60 if arguments.quick else 400
     actions = build_actions(("canvas",))
     ways: dict[str, Thinking] = {
-        "canvas": Thinking(actions=actions),
-        "text": Thinking(),
+        "canvas": Thinking("high", actions),
+        "text": Thinking("high"),
         "none": Thinking("none"),
-    } | {how: Intervened(actions=actions, how=how) for how in INTERVENTIONS}
+    } | {how: Intervened("high", actions, how=how) for how in INTERVENTIONS}
     figures: dict[str, float] = {}
     for family, name in (("search", "search"), ("mazes", "maze")):
         accuracy = {}
