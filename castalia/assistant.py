@@ -1,7 +1,7 @@
 """A loaded model as people use it from Python: questions with pictures and sounds in, answers out."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -72,8 +72,8 @@ class Assistant:
     ) -> Strategy:
         """Return one chain of thought (by default the likeliest), or so many agents that contemplate."""
         if contemplate > 1:
-            drawn = 0.8 if temperature is None else temperature
-            return Contemplate(contemplate, thinking, drawn, watch, briefs=self.briefs)
+            contemplating = Contemplate(contemplate, thinking, watch=watch, briefs=self.briefs)
+            return contemplating if temperature is None else replace(contemplating, temperature=temperature)
         return OneChain(1, thinking, temperature or 0.0, watch)
 
     def answer(self, prompt: Document, strategy: Strategy, seed: int = 0) -> Verdict:

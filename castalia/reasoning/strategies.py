@@ -61,7 +61,7 @@ class Voices:
 
     agents: int = 8
     thinking: Thinking = field(default_factory=Thinking)
-    temperature: float = 0.8
+    temperature: float = 0.5
     watch: Callable[[Event], None] = lambda event: None
 
     def ask(

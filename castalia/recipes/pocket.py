@@ -13,10 +13,10 @@ def recipe() -> Recipe:
     return Recipe(
         name="pocket",
         vocab_size=512,
-        perception=PerceptionConfig(patch_size=16, max_side=256),
+        perception=PerceptionConfig(patch_size=16),
         model=ModelConfig(width=128, layers=4, heads=4),
         data=DataConfig(
-            mixture={"digits": 0.8, "speech": 0.8, "charts": 1.2, "mazes": 1.3, "countdown": 1.3, "search": 0.7},
+            mixture={"digits": 0.9, "speech": 0.9, "charts": 1.2, "mazes": 1.4, "countdown": 1.4},
             difficulties=(1, 2, 3),
             acting=0.4,
             acting_in=("mazes", "countdown"),

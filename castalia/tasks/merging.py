@@ -43,7 +43,7 @@ def pool(answers: list[str]) -> Document:
 
 def alongside(task: Task, example: Example, rng: random.Random, *, acting: bool = False) -> Document:
     """Return one of the questions as an agent of several is asked it, or as one that merges what several concluded."""
-    return rng.choice((merged, proposed))(task, example, rng, acting=acting)
+    return merged(task, example, rng) if rng.random() < 0.5 else proposed(task, example, rng, acting=acting)
 
 
 def sending(task: Explorer, example: Example, rng: random.Random) -> Document:
@@ -99,26 +99,26 @@ def _concluded(thoughts: str, answer: str) -> Document:
     return Document((*parts, Part(answer, "assistant", learned=True)))
 
 
-def merged(task: Task, example: Example, rng: random.Random, *, acting: bool = False) -> Document:
-    """Return one of the questions, what agents have concluded, then thoughts and the answer.
+def merged(task: Task, example: Example, rng: random.Random) -> Document:
+    """Return one of the questions, what agents have concluded, and the answer.
 
-    The conclusions are as many right as wrong ones over all documents, but not in one: there are those where all are
-    right, and those where the few right ones stand against a majority that agrees. Wrong ones are the family's
+    Two thirds of all conclusions are right, but not of those in one document: there are sets where all are right, and
+    sets where the few right ones stand against a majority that agrees. Wrong ones are the family's
     ``mistake``, or else a number near by, another of the ``options`` among its facts, or the answer to a question of
-    the same kind about something else. A family that can ``check`` conclusions does so in thought; of others, whoever
-    may act decides at once.
+    the same kind about something else. A family that can ``check`` conclusions does so in thought; of others the answer
+    is decided at once.
     """
     index = rng.randrange(len(example.questions))
     question = example.questions[index]
     wrong = [_mistake(task, example, index, rng) for _ in range(rng.randint(1, 4))]
-    right, agree = rng.random(), rng.random() < 0.5
+    right, agree = max(rng.random(), rng.random()), rng.random() < 0.5
     count = rng.choice(AGENTS)
     drawn = [rng.random() < right for _ in range(count)]
     nothing = rng.choice((0.0, 0.0, 0.4, 0.8)) if isinstance(task, Explorer) else 0.0
     missed = [NOTHING if rng.random() < nothing else wrong[0] if agree else rng.choice(wrong) for _ in drawn]
     answers = [question.answer if good else miss for good, miss in zip(drawn, missed, strict=True)]
-    asked, thoughts = Document((Part(question.text, "user"),)), "" if acting else question.thoughts
-    settled = task.check(example, index, answers) if isinstance(task, Explorer) else (thoughts, question.answer)
+    asked = Document((Part(question.text, "user"),))
+    settled = task.check(example, index, answers) if isinstance(task, Explorer) else ("", question.answer)
     return example.context + asked + pool(answers) + _concluded(*settled)
 
 

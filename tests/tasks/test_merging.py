@@ -44,7 +44,7 @@ def test_answers_are_right_whatever_agents_have_concluded(family: str) -> None:
         right = sum(task.score(example, conclusion, index).value == 1 for conclusion in found)
         outvoted += right < len(found) / 2
         unanimous += right == len(found)
-    assert outvoted > 20 and unanimous > 5
+    assert outvoted > 15 and unanimous > 10
 
 
 def test_countdown_works_out_what_others_concluded() -> None:
@@ -88,13 +88,13 @@ def test_who_sends_out_agents_writes_all_briefs_and_answers_rightly_when_some_of
     assert failed > 30
 
 
-def test_agents_that_act_do_so_after_their_brief_and_who_merges_what_they_found_decides_at_once() -> None:
+def test_agents_that_act_do_so_after_their_brief_and_what_they_found_is_merged_at_once() -> None:
     mazes = build_task("mazes")
     for seed in range(30):
         example = mazes.sample(seed, 2)
         parts = proposed(mazes, example, random.Random(seed), acting=True).parts
         assert parts[2].content in BRIEFS and isinstance(parts[3].content, Call)
-        assert not any(part.thought for part in merged(mazes, example, random.Random(seed), acting=True))
+        assert not any(part.thought for part in merged(mazes, example, random.Random(seed)))
 
 
 def test_only_families_that_can_explore_have_briefs() -> None:
