@@ -150,7 +150,7 @@ def ask(
         canvases: where thoughts that are shown keep what they draw, as PNG.
         seconds: when there must be an answer.
         max_tokens: longest reply (default: what the effort allows).
-        temperature: 0 takes the likeliest tokens (default: 0, and 0.8 where several agents think).
+        temperature: 0 takes the likeliest tokens (default: 0, and 0.5 where several agents think).
         seed: seed of the draw where temperature is above 0.
         json: print thoughts, answer, log-probability, tokens, seconds and every reply as one line of JSON.
     """
