@@ -1,4 +1,4 @@
-"""`pocket`: every modality, real handwriting and real voices, in ten minutes on two cores."""
+"""`pocket`: every modality, real handwriting and real voices, in twelve minutes on two cores."""
 
 from castalia.data.mixture import DataConfig
 from castalia.data.stream import Feed
