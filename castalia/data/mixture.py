@@ -70,8 +70,6 @@ class Mixture:
                 raise RecipeError(f"data.{share} is a share from 0 to 1, not {getattr(config, share)}")
         if unknown := next((effort for effort in config.efforts if effort not in EFFORTS), None):
             raise RecipeError(f"data.efforts has an unknown effort {unknown!r}: {nearest(unknown, EFFORTS)}")
-        if stray := next((name for name in config.acting_in if name not in config.mixture), None):
-            raise RecipeError(f"data.acting_in has {stray!r}, which is not in data.mixture")
         self.names = sorted(name for name, share in config.mixture.items() if share > 0)
         if not self.names or not config.difficulties:
             raise RecipeError("data.mixture needs a task with a share above 0, and data.difficulties a difficulty")

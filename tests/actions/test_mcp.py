@@ -1,8 +1,6 @@
 """The tools of MCP servers as actions: real servers, over pipes and over HTTP, and what happens when they fail."""
 
 import contextlib
-import gzip
-import json
 import os
 import shlex
 import signal
@@ -12,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -373,40 +370,6 @@ def test_an_answer_over_http_has_a_limit(address: str, monkeypatch: pytest.Monke
         session = Session(server.actions, State())
         assert act(session, "flood", '{"characters": 100000}').text().endswith("the answer has more than 10,000 bytes")
         assert act(session, "add", "[1]").text() == "2 (none)"
-
-
-class Small(BaseHTTPRequestHandler):
-    """A server with no tools, by hand; `packed` it answers in gzip, though nobody asked for that."""
-
-    packed = False
-
-    def do_POST(self) -> None:
-        """Answer one message."""
-        asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        info = {"protocolVersion": "2025-06-18", "capabilities": {}, "serverInfo": {"name": "small", "version": "1"}}
-        result = {"initialize": info, "tools/list": {"tools": []}}.get(asked["method"])
-        body = json.dumps({"jsonrpc": "2.0", "id": asked.get("id"), "result": result}).encode() if result else b""
-        self.send_response(200 if result else 202)
-        self.send_header("content-type", "application/json")
-        if self.packed and result:
-            body = gzip.compress(body)
-            self.send_header("content-encoding", "gzip")
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
-@pytest.mark.parametrize("packed", [False, True])
-def test_what_is_packed_unasked_is_not_unpacked(packed: bool) -> None:
-    with ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (Small,), {"packed": packed})) as elsewhere:
-        threading.Thread(target=elsewhere.serve_forever, daemon=True).start()
-        expected = pytest.raises(ActionError) if packed else contextlib.nullcontext()
-        with expected, ToolServer(f"http://127.0.0.1:{elsewhere.server_port}/mcp", seconds=5) as server:
-            assert not server.actions
-        elsewhere.shutdown()
 
 
 def test_a_server_elsewhere_that_dies_is_told(address: str) -> None:

@@ -115,8 +115,6 @@ def test_the_share_of_documents_with_several_agents_is_the_one_asked_for(mix: Ca
 
 
 def test_settings_that_cannot_work_are_refused() -> None:
-    with pytest.raises(RecipeError, match="acting_in has 'sums'"):
-        Mixture(DataConfig({"mazes": 1.0}, acting=1.0, acting_in=("sums",)), build_task)
     with pytest.raises(RecipeError, match=r"perception\.max_side=256"):
         Mixture(DataConfig({"search": 1.0}), build_task)
     with pytest.raises(RecipeError, match=r"perception\.patch_size=16"):
