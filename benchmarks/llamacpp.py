@@ -5,6 +5,7 @@ Needs: pip install llama-cpp-python gguf (the former builds llama.cpp for this p
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -57,12 +58,11 @@ def write_gguf(model: Any, path: Path) -> None:
 @contextmanager
 def llamacpp(model: Any, written: int) -> Iterator[Callable[[list[int]], None] | None]:
     """Give a function that continues token ids by `written` tokens, greedily; None where llama.cpp is not installed."""
-    try:
-        import gguf  # noqa: F401, needed below
-        from llama_cpp import Llama
-    except ImportError:
+    if not all(map(find_spec, ("gguf", "llama_cpp"))):
         yield None
         return
+    from llama_cpp import Llama
+
     with TemporaryDirectory() as directory:
         path = Path(directory) / "model.gguf"
         write_gguf(model, path)

@@ -43,7 +43,7 @@ class DataConfig:
         return self.acting > 0 or self.mixture.get("search", 0) > 0
 
 
-SENDING = 0.4
+SENDING_SHARE = 0.4
 """Share of the documents with several agents in which it is the model that sends them out."""
 
 Source = Callable[[random.Random, int], Document]
@@ -94,9 +94,10 @@ class Mixture:
             several = not example.hidden and self.config.merging > 0 and generator.random() < self.config.merging
             acting = example.hidden or (self.config.acting > 0 and generator.random() < self.config.acting)
             acts = acting and (example.hidden or not self.config.acting_in or name in self.config.acting_in)
-            effort = self._effort(generator, acting)
-            if several and isinstance(task, Explorer) and generator.random() < SENDING:
+            if several and isinstance(task, Explorer) and generator.random() < SENDING_SHARE:
+                effort = self._effort(generator, acting=True)  # to send out agents is to act
                 return tell(effort, agents=True) + limit(sending(task, example, generator), effort)
+            effort = self._effort(generator, acting)
             made = alongside(task, example, generator, acting=acts) if several else task.trace(example, acting=acts)
             if medium != "text":
                 from castalia.tasks.asking import present

@@ -49,7 +49,7 @@ class Engine:
         self.scheduler = Scheduler(self.pool, positions)
         self.reader = Reader(perception)
         self.parked: list[Request] = []
-        self.parameters = list(model.parameters())
+        self._parameters = list(model.parameters())
         self.fused: FusedStep | None = None
         self._weights: tuple[int, ...] = ()
 
@@ -270,7 +270,7 @@ class Engine:
 
     def _notice_new_weights(self) -> None:
         """Forget keys and values of other weights than now: every change in place raises a tensor's version."""
-        weights = tuple(parameter._version for parameter in self.parameters)
+        weights = tuple(parameter._version for parameter in self._parameters)
         if weights != self._weights:
             self.pool.clear()
             self.fused = FusedStep(self.model) if can_fuse(self.model, self.pool.memory) else None

@@ -161,7 +161,7 @@ class Walk:
             self.legs.append(Leg(letters, back=True))
 
 
-def walk(maze: Maze, rng: random.Random) -> list[Leg]:
+def exploration(maze: Maze, rng: random.Random) -> list[Leg]:
     """Return a walk to the goal with some dead ends on the way; without a way, what can be reached from the start.
 
     Less its dead ends it is `Maze.way`. Who learns what is sure learns to choose well, to go back where it was not well

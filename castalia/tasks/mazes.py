@@ -8,7 +8,7 @@ import numpy as np
 
 from castalia.document import Document, Image, Part
 from castalia.tasks.drawing import INK, PALETTE, WHITE, canvas, draw_text, to_image
-from castalia.tasks.maze import STEPS, Cell, Maze, Pair, beside, moved, pair, shortest_way, walk
+from castalia.tasks.maze import STEPS, Cell, Maze, Pair, beside, exploration, moved, pair, shortest_way
 from castalia.tasks.steps import CELL, Step, call
 from castalia.tasks.task import Example, Question, Score, Split, generator, held_out, score_exact, trace
 
@@ -272,7 +272,7 @@ def _walked(maze: Maze, end: str = "", *, counted: bool = False) -> tuple[Step, 
     """
     steps: list[Step] = []
     count = 0
-    for number, leg in enumerate(walk(maze, random.Random(maze.identity()))):
+    for number, leg in enumerate(exploration(maze, random.Random(maze.identity()))):
         start = [[coordinate + 0.5 for coordinate in maze.start]] if number == 0 else []
         drawn = call("draw", leg.letters, *([None, BACK_COLOUR] if leg.back else start))
         steps.append(drawn if leg.sure else Part(drawn, "assistant", thought=True))

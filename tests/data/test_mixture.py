@@ -61,6 +61,11 @@ def test_only_tasks_that_are_named_act(mix: Callable[..., Mixture]) -> None:
     assert [acts(document) for document in documents] == drawn_in and 10 < sum(drawn_in) < 50
 
 
+def pictures(document: Document) -> list[np.ndarray]:
+    """Return what is shown by whoever asks."""
+    return [p.content.pixels_HWC for p in document if p.author == "user" and isinstance(p.content, Image)]
+
+
 def test_which_examples_there_are_does_not_depend_on_how_many_act(mix: Callable[..., Mixture]) -> None:
     plain, acting = mix(ACTING), mix(ACTING, acting=1.0)
     for index in range(40):
@@ -68,7 +73,9 @@ def test_which_examples_there_are_does_not_depend_on_how_many_act(mix: Callable[
         asked, when_acting = (
             {p.content for p in d if p.author == "user" and isinstance(p.content, str)} for d in (one, other)
         )
-        assert when_acting <= asked
+        assert when_acting <= asked and (when_acting == asked or pictures(one))
+        for before, after in zip(pictures(one), pictures(other), strict=True):
+            np.testing.assert_array_equal(before, after)
 
 
 def test_what_is_called_was_really_done_also_where_questions_are_in_the_picture(mix: Callable[..., Mixture]) -> None:
@@ -112,6 +119,13 @@ def test_the_share_of_documents_with_several_agents_is_the_one_asked_for(mix: Ca
     documents = [mixture.document(index) for index in range(400)]
     merging = [any(part.author == "tool" or part.content in BRIEFS for part in document) for document in documents]
     assert abs(np.mean(merging) - 0.4) < 3.5 * (0.4 * 0.6 / 400) ** 0.5
+
+
+def test_agents_are_sent_out_only_where_there_is_effort_enough_to_act(mix: Callable[..., Mixture]) -> None:
+    mixture = mix({"countdown": 1.0}, merging=1.0, efforts={"none": 0.5, "low": 0.4, "medium": 0.05, "high": 0.05})
+    told = [str(mixture.document(index).parts[0].content) for index in range(200)]
+    sending = [words for words in told if words.endswith("agents")]
+    assert len(sending) > 40 and set(sending) == {"agents", "high agents"}
 
 
 def test_settings_that_cannot_work_are_refused() -> None:

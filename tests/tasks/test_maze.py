@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from castalia.tasks.maze import BACK, LONGEST_SEARCH, Leg, Maze, moved, walk
+from castalia.tasks.maze import BACK, LONGEST_SEARCH, Leg, Maze, exploration, moved
 from castalia.tasks.mazes import Mazes
 
 
@@ -37,7 +37,7 @@ def net(maze: Maze, legs: list[Leg]) -> str:
 def test_without_its_dead_ends_a_walk_is_the_shortest_way() -> None:
     found = mazes(solvable=True)
     assert len(found) > 50
-    walks = [walk(maze, random.Random(i)) for i, maze in enumerate(found)]
+    walks = [exploration(maze, random.Random(i)) for i, maze in enumerate(found)]
     for maze, legs in zip(found, walks, strict=True):
         assert net(maze, legs) == maze.way
     assert any(leg.back for legs in walks for leg in legs)
@@ -47,7 +47,7 @@ def test_steps_that_led_astray_are_not_sure_and_all_others_are() -> None:
     for i, maze in enumerate(mazes(solvable=True)):
         left, cells = maze.distances(maze.goal), [maze.start]
         seen = set(cells)
-        for leg in walk(maze, random.Random(i)):
+        for leg in exploration(maze, random.Random(i)):
             if leg.back:
                 assert leg.sure
                 del cells[-len(leg.letters) :]
@@ -63,7 +63,7 @@ def test_steps_that_led_astray_are_not_sure_and_all_others_are() -> None:
 def test_without_a_way_all_that_can_be_reached_is_seen_and_the_walk_comes_back() -> None:
     checked = 0
     for i, maze in enumerate(mazes(solvable=False)):
-        legs = walk(maze, random.Random(i))
+        legs = exploration(maze, random.Random(i))
         reached = maze.distances(maze.start)
         if len(legs) == LONGEST_SEARCH:
             continue  # given up
