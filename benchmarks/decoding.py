@@ -7,7 +7,7 @@ Prompts of 32 random tokens are each continued by 64, greedily, nothing stops ea
 over all of the time, prompts included. Hugging Face's LlamaForCausalLM has a static cache. `fork8_latency_ratio`:
 eight agents on one prompt of 512 positions over one, the prompt's computation included. `bandwidth_share_b1`: bytes of
 weights read a second at batch 1 over what this machine reads a second from a block of the same size.
-Needs: pip install '.[bench]'; for llama.cpp also llama-cpp-python and gguf.
+Needs: pip install '.[bench]'; what else llama.cpp and vLLM need says llamacpp.py, and vllm_peer.py.
 """
 
 import statistics
@@ -20,6 +20,7 @@ import torch
 from harness import finish, in_turns, median_ratio, options
 from llamacpp import llamacpp
 from training import llama
+from vllm_peer import vllm
 
 from castalia.engine.context import Context
 from castalia.engine.engine import Engine
@@ -47,7 +48,7 @@ def main() -> None:
             figures |= decoding(engine, peer, batch, width, rounds)
         figures |= bandwidth(engine, width, figures[f"tokens_per_second_{width}_b1"], rounds)
         figures |= forks(engine, width, rounds)
-        figures |= against_llamacpp(engine, peer, width, rounds)
+        figures |= against(engine, peer, width, rounds)
     figures["hf_ratio_b64"] = figures[f"hf_ratio_{WIDTHS[0]}_b64"]
     finish("decoding", figures, arguments)
 
@@ -109,23 +110,33 @@ def decoding(engine: Engine, peer: Any, batch: int, width: int, rounds: int) -> 
     return {f"tokens_per_second_{width}_b{batch}": rate, f"hf_ratio_{width}_b{batch}": ratio}
 
 
-def against_llamacpp(engine: Engine, peer: Any, width: int, rounds: int) -> dict[str, float]:
-    """Compare with llama.cpp at batch 1, on the peer's weights; {} where it is not installed."""
-    generator = np.random.default_rng(1)
-    with llamacpp(peer, WRITTEN) as go_on:
-        if go_on is None:
-            print("llama.cpp is not installed: pip install llama-cpp-python gguf")
-            return {}
-        runs: dict[str, Callable[[], object]] = {
-            "castalia": lambda: write(engine, generator.integers(16, VOCABULARY, (1, PROMPT)).tolist()),
-            "theirs": lambda: go_on(generator.integers(16, VOCABULARY, PROMPT).tolist()),
-        }
-        in_turns(runs, 1)
-        seconds = in_turns(runs, rounds)
-    ratio = median_ratio(*reversed(seconds.values()))
-    print(f"width {width}, batch 1: {ratio:.2f} times as fast as llama.cpp", flush=True)
-    figures = {f"llamacpp_ratio_{width}_b1": ratio}
-    return figures | ({"llamacpp_ratio_b1": ratio} if width == WIDTHS[0] else {})
+def against(engine: Engine, peer: Any, width: int, rounds: int) -> dict[str, float]:
+    """Compare with llama.cpp at batch 1 and with vLLM at batch 64, on the peer's weights; with what there is."""
+    figures: dict[str, float] = {}
+    for name, its, batch in (("llamacpp", llamacpp, 1), ("vllm", vllm, 64)):
+        with its(peer, WRITTEN) as go_on:
+            if go_on is None:
+                print(f"{name} is not there: benchmarks/{its.__module__}.py says what it needs")
+                continue
+            generator = np.random.default_rng(batch)
+
+            def prompts(batch: int = batch, generator: np.random.Generator = generator) -> list[list[int]]:
+                return generator.integers(16, VOCABULARY, (batch, PROMPT)).tolist()
+
+            runs: dict[str, Callable[[], object]] = {
+                "castalia": lambda prompts=prompts: write(engine, prompts()),
+                "theirs": lambda prompts=prompts, go_on=go_on: go_on(prompts()),
+                "rest": lambda: time.sleep(0.5),  # until threads that wait for more work have gone to sleep
+            }
+            in_turns(runs, 1)
+            seconds = in_turns(runs, rounds)
+        ratio = median_ratio(seconds["theirs"], seconds["castalia"])
+        rate = batch * WRITTEN / statistics.median(seconds["theirs"])
+        print(f"width {width}, batch {batch}: {name} {rate:,.0f} tokens/s; we {ratio:.2f} times", flush=True)
+        figures[f"{name}_ratio_{width}_b{batch}"] = ratio
+        if width == WIDTHS[0]:
+            figures[f"{name}_ratio_b{batch}"] = ratio
+    return figures
 
 
 def bandwidth(engine: Engine, width: int, rate: float, rounds: int) -> dict[str, float]:

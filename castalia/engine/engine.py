@@ -261,7 +261,7 @@ class Engine:
 
     def _logits(self, inputs: ModelInput, at_M: Tensor, cache: PagedCache) -> Tensor:
         if self.fused is not None:
-            return self.fused(inputs, at_M, cache)
+            return self.fused(inputs, at_M, cache.reach)
         was_training = self.model.training
         self.model.eval()
         logits_MV = self.model(inputs, at_M, cache)
@@ -273,5 +273,5 @@ class Engine:
         weights = tuple(parameter._version for parameter in self._parameters)
         if weights != self._weights:
             self.pool.clear()
-            self.fused = FusedStep(self.model) if can_fuse(self.model, self.pool.memory) else None
+            self.fused = FusedStep(self.model, self.pool.memory) if can_fuse(self.model, self.pool.memory) else None
             self._weights = weights

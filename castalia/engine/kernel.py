@@ -17,7 +17,7 @@ from castalia.data.cache import cache_directory, publish
 from castalia.engine.context import PAGE
 from castalia.errors import DataError
 
-SOURCE = Path(__file__).with_name("attention.c")
+SOURCE = Path(__file__).with_name("kernels.c")
 # No -fopenmp when linking: the threads are those of the OpenMP that PyTorch has loaded already.
 COMPILE = ("-O3", "-march=native", "-ffast-math", "-fno-finite-math-only", "-fopenmp", "-fPIC", "-c")
 
@@ -44,20 +44,30 @@ class Reach:
 
 
 class ReachInC(ctypes.Structure):
-    """`Reach` of attention.c."""
+    """`Reach` of kernels.c."""
 
     _fields_ = [(name, ctypes.c_void_p) for name in ("keys", "values", "slots", "rows", "lo", "hi", "tables")] + [
         (name, ctypes.c_int64) for name in ("table_width", "N", "H", "G", "d")
     ]
 
 
-class InsideInC(ctypes.Structure):
-    """`Inside` of attention.c."""
+class StackInC(ctypes.Structure):
+    """`Stack` of kernels.c."""
 
     _fields_ = (
-        [(name, ctypes.c_int64) for name in ("D", "F")]
+        [(name, ctypes.c_int64) for name in ("layers", "D", "F")]
         + [(name, ctypes.c_void_p) for name in ("cos", "sin", "embedded")]
-        + [("mix", ctypes.c_float), ("qk_norm", ctypes.c_int32), ("gated", ctypes.c_int32)]
+        + [(name, ctypes.c_int32) for name in ("qk_norm", "gated")]
+    )
+
+
+class LayerInC(ctypes.Structure):
+    """`Layer` of kernels.c."""
+
+    _fields_ = (
+        [(name, ctypes.c_void_p) for name in ("inward", "outward", "keys", "values")]
+        + [("mix", ctypes.c_float)]
+        + [(name, ctypes.c_int32) for name in ("rotary", "window", "embedded")]
     )
 
 
@@ -110,21 +120,21 @@ def _compiled() -> ctypes.CDLL | None:
 
     def build(into: Path) -> dict[str, str]:
         for command in (
-            (compiler, *COMPILE, str(SOURCE), "-o", str(into / "attention.o")),
-            (compiler, "-shared", str(into / "attention.o"), "-o", str(into / "attention.so"), "-lm"),
+            (compiler, *COMPILE, str(SOURCE), "-o", str(into / "kernels.o")),
+            (compiler, "-shared", str(into / "kernels.o"), "-o", str(into / "kernels.so"), "-lm"),
         ):
             subprocess.run(command, check=True, capture_output=True)
         return {"compiler": compiler}
 
     try:
         publish(directory, build)
-        library = ctypes.CDLL(str(directory / "attention.so"))
+        library = ctypes.CDLL(str(directory / "kernels.so"))
     except (DataError, OSError, subprocess.CalledProcessError):
         return None
-    reach, inside = ctypes.POINTER(ReachInC), ctypes.POINTER(InsideInC)
+    stack, layers, reach = map(ctypes.POINTER, (StackInC, LayerInC, ReachInC))
     library.paged_attention.argtypes = [ctypes.c_void_p] * 4 + [reach]
-    library.block.argtypes = [ctypes.c_void_p] * 3 + [reach, inside]
-    library.paged_attention.restype = library.block.restype = None
+    library.blocks.argtypes = [ctypes.c_void_p] * 3 + [stack, layers, reach]
+    library.paged_attention.restype = library.blocks.restype = None
     return library
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from castalia.engine.context import PAGE
-from castalia.engine.kernel import Reach, ReachInC, paged_attention
+from castalia.engine.kernel import Reach, paged_attention
 from castalia.engine.pages import PagePool
 from castalia.engine.request import Request
 from castalia.model.config import ModelConfig
@@ -28,10 +28,6 @@ class PagedCache:
         pages = self.pool.memory[layer]
         return paged_attention(q_BTHd[0], k_BTGd[0], v_BTGd[0], pages, self.reach, self.lowest(layer))[None]
 
-    def in_c(self, layer: int) -> ReachInC:
-        """Return what each position sees in `layer`, for a kernel."""
-        return self.reach.in_c(self.pool.memory[layer], self.lowest(layer), self.config.heads)
-
     def lowest(self, layer: int) -> Tensor:
         """Return the first position that each position sees in `layer`."""
         return self.start_N if self.config.is_global(layer) else self.reach.lo_N
@@ -41,9 +37,8 @@ def lay_out(
     chunks: list[tuple[Request, int]], config: ModelConfig, pool: PagePool, device: torch.device
 ) -> tuple[ModelInput, PagedCache, Tensor]:
     """Return the model's input of N positions in one row, its cache, and where each request's last position is."""
-    tokens: list[int] = []
-    places: list[tuple[int, int, int]] = []
-    reaches: list[tuple[int, int, int, int]] = []  # row, first and last position seen beyond the window, slot
+    # Of every position: token, place (time, row, column), row of the table, first and last position seen, slot.
+    positions: list[tuple[int, ...]] = []
     last: list[int] = []
     features: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {"patches": [], "frames": []}
     tables_RP = np.zeros((len(chunks), max(len(r.pages) for r, _ in chunks)), np.int32)
@@ -51,37 +46,34 @@ def lay_out(
         context, pages, start, stop = request.context, request.pages, request.computed, request.computed + count
         tables_RP[row, : len(pages)] = pages
         for name, at_N, values in context.features(start, stop) if context.pieces else ():
-            features[name].append((at_N + len(tokens), values))
-        tokens += context.tokens[start:stop]
-        places += context.places[start:stop]
+            features[name].append((at_N + len(positions), values))
         for p in range(start, stop):
             first, final = (context.first[p], context.last[p]) if config.bidirectional_images else (p, p)
-            reaches.append((row, min(first, p - config.window + 1), final, pages[p // PAGE] * PAGE + p % PAGE))
-        last.append(len(tokens) - 1)
+            lo = max(0, min(first, p - config.window + 1)) if config.window else 0
+            slot = pages[p // PAGE] * PAGE + p % PAGE
+            positions.append((context.tokens[p], *context.places[p], row, lo, final, slot))
+        last.append(len(positions) - 1)
 
-    def on(values: object, dtype: torch.dtype) -> Tensor:
-        return torch.as_tensor(values, dtype=dtype).to(device)
+    def on(values: np.ndarray) -> Tensor:
+        return torch.from_numpy(values).to(device)
 
-    tokens_BT = on([tokens], torch.long)
+    columns_8N = on(np.array(positions, np.int64).T.copy())
+    tokens_N, places_3N, (rows_N, lo_N, hi_N, slots_N) = columns_8N[0], columns_8N[1:4], columns_8N[4:]
     nothing = config.patch_values, config.frame_values
     (patches_NP, patch_at_N), (frames_MF, frame_at_M) = map(_joined, features.values(), nothing)
     inputs = ModelInput(
-        tokens_BT=tokens_BT,
-        places_BT3=on(np.array([places]), torch.long),
-        documents_BT=torch.zeros_like(tokens_BT),
-        images_BT=torch.full_like(tokens_BT, -1),
-        patches_NP=on(patches_NP, torch.float32) / PATCH_SCALE,
-        patch_at_N=on(patch_at_N, torch.long),
-        frames_MF=on(frames_MF, torch.float32),
-        frame_at_M=on(frame_at_M, torch.long),
+        tokens_BT=tokens_N[None],
+        places_BT3=places_3N.T[None],
+        documents_BT=torch.zeros_like(tokens_N)[None],
+        images_BT=torch.full_like(tokens_N, -1)[None],
+        patches_NP=on(patches_NP).float() / PATCH_SCALE,
+        patch_at_N=on(patch_at_N),
+        frames_MF=on(frames_MF),
+        frame_at_M=on(frame_at_M),
         masks=(None, None),
     )
-    reaches_4N = np.array(reaches, np.int32).T.copy()
-    rows_N, lo_N, hi_N, slots_N = on(reaches_4N, torch.int32)
-    start_N = torch.zeros_like(lo_N)
-    lo_N = lo_N.clamp(min=0) if config.window else start_N
-    reach = Reach(slots_N.long(), rows_N, lo_N, hi_N, on(tables_RP, torch.int32))
-    return inputs, PagedCache(config, pool, reach, start_N), on(last, torch.long)
+    reach = Reach(slots_N, rows_N, lo_N, hi_N, on(tables_RP))
+    return inputs, PagedCache(config, pool, reach, torch.zeros_like(lo_N)), on(np.array(last))
 
 
 def _joined(found: list[tuple[np.ndarray, np.ndarray]], width: int) -> tuple[np.ndarray, np.ndarray]:

@@ -30,6 +30,8 @@ GOALS: dict[str, tuple[str, str]] = {
     "fork8_latency_ratio": ("eight agents on one prompt of 512 positions against one, width 192", "≤ 2 times"),
     "llamacpp_ratio_b1": ("tokens generated per second over llama.cpp's, width 192, batch 1", ""),
     "llamacpp_ratio_*_b1": ("the same at this width", ""),
+    "vllm_ratio_b64": ("tokens generated per second over vLLM's, width 192, batch 64", ""),
+    "vllm_ratio_*_b64": ("the same at this width", ""),
     "gain_equal_latency_*": ("points of contemplating above one agent that takes no longer", "≥ 10"),
     "gain_equal_tokens_*": ("points of contemplating above one agent that writes no more", ""),
     "accuracy_one_*": ("one agent at its best, per cent", ""),

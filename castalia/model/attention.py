@@ -1,5 +1,6 @@
 """Rotary places, masks, and attention over queries, keys and values."""
 
+from functools import lru_cache
 from typing import Protocol
 
 import torch
@@ -22,14 +23,22 @@ def rotary_angles(places_BT3: Tensor, config: ModelConfig) -> tuple[Tensor, Tens
 
     With three axes half of the pairs turn with time, a quarter with the row, a quarter with the column.
     """
+    rates_3p = _rotary_rates(config).to(places_BT3.device)
+    angles_BTp = (places_BT3[..., None].float() * rates_3p).sum(-2)[:, :, None]
+    return angles_BTp.cos(), angles_BTp.sin()
+
+
+@lru_cache(maxsize=8)
+def _rotary_rates(config: ModelConfig) -> Tensor:
+    """Return by how much every pair turns at one step along every axis, [3, d/2]."""
     pairs = config.head_dim // 2
     split = (pairs,) if config.rope_axes == 1 else (pairs - 2 * (pairs // 4), pairs // 4, pairs // 4)
-    angles = []
+    rates_3p = torch.zeros(3, pairs)
+    start = 0
     for axis, count in enumerate(split):
-        powers = torch.arange(count, device=places_BT3.device, dtype=torch.float32) / count
-        angles.append(places_BT3[..., axis, None].float() * config.rope_base**-powers)
-    angles_BTp = torch.cat(angles, -1)[:, :, None]
-    return angles_BTp.cos(), angles_BTp.sin()
+        rates_3p[axis, start : start + count] = config.rope_base ** -(torch.arange(count) / count)
+        start += count
+    return rates_3p
 
 
 def rotate(x_BTHd: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

@@ -16,12 +16,12 @@ def recipe() -> Recipe:
         perception=PerceptionConfig(patch_size=16, max_side=256),
         model=ModelConfig(width=128, layers=6, heads=4),
         data=DataConfig(
-            mixture={"search": 0.6, "mazes": 2.2},
-            difficulties=(1, 2, 3, 4),
+            mixture={"search": 1.3, "mazes": 1.9},
+            difficulties=(1, 2, 3, 4, 5),
             acting=0.5,
             efforts={"none": 0.1, "high": 0.9},
             merging=0.15,
         ),
         feed=Feed(rows=6, length=640, streams=2),
-        training=TrainingConfig(minutes=40, other_lr=0.01),
+        training=TrainingConfig(minutes=60, other_lr=0.01),
     )

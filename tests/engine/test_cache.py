@@ -116,8 +116,7 @@ def test_attention_in_c_equals_attention_in_pytorch(seed: int, heads: tuple[int,
             lo.append(max(0, position - int(generator.integers(0, 40))))
             hi.append(int(generator.integers(position, length)))
             slots.append(int(tables_RP[row, position // PAGE]) * PAGE + position % PAGE)
-    as_int = [torch.tensor(values, dtype=torch.int32) for values in (rows, lo, hi)]
-    reach = Reach(torch.tensor(slots), as_int[0], as_int[1], as_int[2], tables_RP)
+    reach = Reach(*map(torch.tensor, (slots, rows, lo, hi)), tables_RP)
     pages = torch.randn(2, requests * 5, G, PAGE, d)
     q, k, v = torch.randn(len(rows), H, d), torch.randn(len(rows), G, d), torch.randn(len(rows), G, d)
     ours, other = pages.clone(), pages.clone()
