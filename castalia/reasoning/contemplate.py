@@ -8,7 +8,6 @@ from castalia.engine.engine import Engine
 from castalia.engine.request import Reply
 from castalia.reasoning.strategies import ENDED, Verdict, Voices, conclusions, found, vote
 from castalia.tasks.merging import BRIEFS, pool
-from castalia.tasks.steps import NOTHING
 
 
 @dataclass(frozen=True)
@@ -18,8 +17,7 @@ class Contemplate(Voices):
     `agents` start from one shared prefix, each with another of the `briefs` (none where the model knows no briefs); in
     every one of `refinements` each reads what all have concluded and concludes anew; then one reply is written from
     the conclusions. When `enough` agents have found something the others are not waited for. With a limit of seconds
-    in `thinking`, whatever is ready when four fifths of them are over is merged. Where all who found something agree
-    there is nothing to merge.
+    in `thinking`, whatever is ready when four fifths of them are over is merged.
     """
 
     refinements: int = 0
@@ -39,9 +37,7 @@ class Contemplate(Voices):
             # Whoever had no time left to conclude anew stands by what was found before.
             latest = [new if conclusions(new) else old for new, old in zip(rounds[-1], latest, strict=True)]
         final = replace(self._within(started, 1.0), temperature=0.0)
-        differing = [len(set(conclusions(replies)) - {NOTHING}) != 1 for replies in latest]
-        merging = [[prompt + pooled] for prompt, pooled in _pooled(prompts, latest)]
-        syntheses = final.ask(engine, [m if differ else [] for m, differ in zip(merging, differing, strict=True)], seed)
+        syntheses = final.ask(engine, [[prompt + pooled] for prompt, pooled in _pooled(prompts, latest)], seed)
         seconds = time.perf_counter() - started
         return [
             Verdict(_written(synthesis) or vote(list(proposals)), (*history, tuple(synthesis)), seconds)

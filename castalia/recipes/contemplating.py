@@ -16,11 +16,11 @@ def recipe() -> Recipe:
         perception=PerceptionConfig(patch_size=16, max_side=256),
         model=ModelConfig(width=128, layers=4, heads=4),
         data=DataConfig(
-            mixture={"countdown": 1.2, "mazes": 1.0, "charts": 1.0},
+            mixture={"countdown": 1.3, "mazes": 1.3, "charts": 0.8},
             difficulties=(2, 3, 4, 5),
             efforts={"minimal": 0.1, "low": 0.2, "medium": 0.5, "high": 0.2},
             merging=0.4,
         ),
         feed=Feed(rows=10, length=256, streams=2),
-        training=TrainingConfig(minutes=40, other_lr=0.01),
+        training=TrainingConfig(minutes=35, other_lr=0.01),
     )

@@ -140,6 +140,8 @@ class Countdown:
         steps, end = rng.choice(found)
         return "\n".join([*attempts, ", ".join(steps)]), end.text
 
+    misled = mistake
+
     def check(self, example: Example, index: int, answers: list[str]) -> tuple[str, str]:
         """Work out conclusions, each once, up to the first that is right; if none is, search as ever."""
         question = example.questions[index]

@@ -5,6 +5,7 @@ agents (`proposed`); and, where a family has briefs, writing them (`delegated`) 
 """
 
 import random
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol, runtime_checkable
@@ -26,6 +27,10 @@ class Explorer(Task, Protocol):
         """Return the thoughts of an agent with a brief (they begin anew after the last), and what it concludes."""
         ...
 
+    def misled(self, example: Example, index: int, rng: random.Random) -> str:
+        """Return what an agent might conclude that is mistaken."""
+        ...
+
     def check(self, example: Example, index: int, answers: list[str]) -> tuple[str, str]:
         """Return thoughts that look through conclusions, and the right answer."""
         ...
@@ -37,13 +42,14 @@ BRIEFS = tuple(f"agent {number}" for number in range(1, max(AGENTS) + 1))
 
 
 def pool(answers: list[str]) -> Document:
-    """Return how conclusions are put to whoever merges them."""
-    return Document((Part("; ".join(answers), "tool"),))
+    """Return how conclusions are put to whoever merges them: each once, after how many concluded it, most first."""
+    counted = (f"{count}: {answer}" for answer, count in Counter(answers).most_common())
+    return Document((Part("; ".join(counted), "tool"),))
 
 
 def alongside(task: Task, example: Example, rng: random.Random, *, acting: bool = False) -> Document:
     """Return one of the questions as an agent of several is asked it, or as one that merges what several concluded."""
-    return merged(task, example, rng) if rng.random() < 0.5 else proposed(task, example, rng, acting=acting)
+    return (merged if rng.random() < 0.5 else proposed)(task, example, rng, acting=acting)
 
 
 def sending(task: Explorer, example: Example, rng: random.Random) -> Document:
@@ -55,12 +61,12 @@ def proposed(task: Task, example: Example, rng: random.Random, *, acting: bool =
     """Return one of the questions as an agent of several is asked it, with its thoughts and what it concludes.
 
     A family that can ``explore`` has its agents begin with another brief each, and conclude - if there is nothing to be
-    found; others think, or act, as ever.
+    found; others, and those that act, do as ever.
     """
     index, agent = rng.randrange(len(example.questions)), rng.randrange(len(BRIEFS))
     question = example.questions[index]
     brief = Part(BRIEFS[agent], "user")
-    if isinstance(task, Explorer):
+    if isinstance(task, Explorer) and not acting:
         asked = Document((Part(question.text, "user"), brief))
         return example.context + asked + _concluded(*task.explore(example, index, agent, rng))
     alone = trace(replace(example, questions=(question,)), acting=acting)
@@ -87,11 +93,12 @@ def delegated(task: Explorer, example: Example, rng: random.Random) -> Document:
     index = rng.randrange(len(example.questions))
     question, briefs = example.questions[index], task.briefs(example, index)
     found = [task.explore(example, index, brief, rng)[1] for brief in range(len(briefs))]
-    answers = [_mistake(task, example, index, rng) if rng.random() < 0.1 else answer for answer in found]
+    answers = [task.misled(example, index, rng) if rng.random() < 0.1 else answer for answer in found]
     answers = [NOTHING if rng.random() < 0.2 else answer for answer in answers]
     sending = Part(call("spawn", briefs), "assistant", learned=True, thought=True)
     asked = Document((Part(question.text, "user"), sending))
-    return example.context + asked + pool(answers) + _concluded(*task.check(example, index, answers))
+    joined = Document((Part("; ".join(answers), "tool"),))
+    return example.context + asked + joined + _concluded(*task.check(example, index, answers))
 
 
 def _concluded(thoughts: str, answer: str) -> Document:
@@ -99,26 +106,33 @@ def _concluded(thoughts: str, answer: str) -> Document:
     return Document((*parts, Part(answer, "assistant", learned=True)))
 
 
-def merged(task: Task, example: Example, rng: random.Random) -> Document:
+def merged(task: Task, example: Example, rng: random.Random, *, acting: bool = False) -> Document:
     """Return one of the questions, what agents have concluded, and the answer.
 
     Two thirds of all conclusions are right, but not of those in one document: there are sets where all are right, and
-    sets where the few right ones stand against a majority that agrees. Wrong ones are the family's
-    ``mistake``, or else a number near by, another of the ``options`` among its facts, or the answer to a question of
-    the same kind about something else. A family that can ``check`` conclusions does so in thought; of others the answer
-    is decided at once.
+    sets where the few right ones stand against a majority that agrees. A family that can ``explore`` has the
+    conclusions of its agents in them, and of some that were misled, and checks them in thought. Of others, and where
+    agents act, wrong ones are the family's ``mistake``, or else a number near by, another of the ``options`` among its
+    facts, or the answer to a question of the same kind about something else; the answer is decided at once.
     """
     index = rng.randrange(len(example.questions))
     question = example.questions[index]
-    wrong = [_mistake(task, example, index, rng) for _ in range(rng.randint(1, 4))]
-    right, agree = max(rng.random(), rng.random()), rng.random() < 0.5
-    count = rng.choice(AGENTS)
-    drawn = [rng.random() < right for _ in range(count)]
-    nothing = rng.choice((0.0, 0.0, 0.4, 0.8)) if isinstance(task, Explorer) else 0.0
-    missed = [NOTHING if rng.random() < nothing else wrong[0] if agree else rng.choice(wrong) for _ in drawn]
-    answers = [question.answer if good else miss for good, miss in zip(drawn, missed, strict=True)]
+    explorer = task if isinstance(task, Explorer) and not acting else None
+
+    def wrong() -> str:
+        return explorer.misled(example, index, rng) if explorer else _mistake(task, example, index, rng)
+
+    def right() -> str:
+        return explorer.explore(example, index, rng.randrange(len(BRIEFS)), rng)[1] if explorer else question.answer
+
+    mistakes = [wrong() for _ in range(rng.randint(1, 4))]
+    share, agree = max(rng.random(), rng.random()), rng.random() < 0.5
+    answers = [
+        right() if rng.random() < share else mistakes[0] if agree else rng.choice(mistakes)
+        for _ in range(rng.choice(AGENTS))
+    ]
     asked = Document((Part(question.text, "user"),))
-    settled = task.check(example, index, answers) if isinstance(task, Explorer) else ("", question.answer)
+    settled = explorer.check(example, index, answers) if explorer else ("", question.answer)
     return example.context + asked + pool(answers) + _concluded(*settled)
 
 

@@ -9,7 +9,7 @@ import pytest
 from castalia.data.catalog import build_task
 from castalia.document import Call, Document
 from castalia.tasks.countdown import Countdown
-from castalia.tasks.merging import BRIEFS, Explorer, delegated, merged, proposed, sent
+from castalia.tasks.merging import AGENTS, BRIEFS, Explorer, delegated, merged, proposed, sent
 from castalia.tasks.task import Example
 
 
@@ -38,13 +38,32 @@ def test_answers_are_right_whatever_agents_have_concluded(family: str) -> None:
         said = [part for part in document if isinstance(part.content, str)]
         question = next(part.content for part in said if part.author == "user")
         index = [q.text for q in example.questions].index(question)
-        found = next(part.content for part in said if part.author == "tool").split("; ")
+        pooled = next(part.content for part in said if part.author == "tool")
+        counts = {found: int(count) for count, found in (each.split(": ") for each in pooled.split("; "))}
+        assert sum(counts.values()) in AGENTS and list(counts.values()) == sorted(counts.values(), reverse=True)
         answer = said[-1].content
         assert said[-1].learned and not said[-1].thought and task.score(example, answer, index).value == 1
-        right = sum(task.score(example, conclusion, index).value == 1 for conclusion in found)
-        outvoted += right < len(found) / 2
-        unanimous += right == len(found)
+        right = sum(count for found, count in counts.items() if task.score(example, found, index).value == 1)
+        outvoted += right < sum(counts.values()) / 2
+        unanimous += right == sum(counts.values())
     assert outvoted > 15 and unanimous > 10
+
+
+def test_ways_that_were_concluded_are_walked_up_to_the_goal_or_a_wall() -> None:
+    mazes, walked, blocked = build_task("mazes"), 0, 0
+    for seed in range(60):
+        example = mazes.sample(seed, 4)
+        document = merged(mazes, example, random.Random(seed))
+        question = next(q for q in example.questions if q.text == document.parts[1].content)
+        if question.kind in ("wall", "length"):
+            continue
+        maze = question.facts["maze"]
+        for line in " ".join(part.content for part in document if part.thought).split("\n"):
+            *letters, end = line.split() or [""]
+            if end in ("G", "x"):
+                assert (maze.walk("".join(letters)) == maze.goal) == (end == "G")
+                walked, blocked = walked + 1, blocked + (end == "x")
+    assert walked > 20 and blocked > 5
 
 
 def test_countdown_works_out_what_others_concluded() -> None:
@@ -88,13 +107,31 @@ def test_who_sends_out_agents_writes_all_briefs_and_answers_rightly_when_some_of
     assert failed > 30
 
 
+def test_agents_in_a_maze_go_different_ways_and_say_whether_they_arrived() -> None:
+    mazes, parted = build_task("mazes"), 0
+    for seed in range(40):
+        example = mazes.sample(seed, 4)
+        index = next(i for i, question in enumerate(example.questions) if question.kind != "wall")
+        maze = example.questions[index].facts["maze"]
+        ways = set()
+        for agent in range(9):
+            thoughts, concluded = mazes.explore(example, index, agent, random.Random(0))
+            letters = thoughts[:-1].replace(" ", "")
+            assert maze.follow(letters) == letters
+            assert (maze.walk(letters) == maze.goal) == thoughts.endswith("G") == (concluded != "-")
+            ways.add(letters)
+        assert maze.goal not in maze.distances(maze.start) or maze.way in ways or len(ways) > 2
+        parted += len(ways) > 1
+    assert parted > 30
+
+
 def test_agents_that_act_do_so_after_their_brief_and_what_they_found_is_merged_at_once() -> None:
     mazes = build_task("mazes")
     for seed in range(30):
         example = mazes.sample(seed, 2)
         parts = proposed(mazes, example, random.Random(seed), acting=True).parts
         assert parts[2].content in BRIEFS and isinstance(parts[3].content, Call)
-        assert not any(part.thought for part in merged(mazes, example, random.Random(seed)))
+        assert not any(part.thought for part in merged(mazes, example, random.Random(seed), acting=True))
 
 
 def test_only_families_that_can_explore_have_briefs() -> None:
