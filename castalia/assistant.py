@@ -1,6 +1,6 @@
 """A loaded model as people use it from Python: questions with pictures and sounds in, answers out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -33,11 +33,14 @@ class Assistant:
     """What its agents are told, where it has learned to be one of several."""
 
     @classmethod
-    def load(cls, path: Path) -> "Assistant":
-        """Load the newest checkpoint of the run at `path`."""
+    def load(cls, path: Path, actions: Iterable[str] | None = None) -> "Assistant":
+        """Load the newest checkpoint of the run at `path`, to take `actions` (by default: what it has learned).
+
+        Raises ActionError for an unknown action.
+        """
         engine, data = Engine(*load_model(path)), load_recipe_of(path).data
-        actions = build_actions(("canvas", "tools")) if data.acts else {}
-        return cls(engine, actions, BRIEFS if data.merging else ())
+        learned = ("canvas", "tools") if data.acts else ()
+        return cls(engine, build_actions(learned if actions is None else actions), BRIEFS if data.merging else ())
 
     def ask(
         self,

@@ -125,6 +125,7 @@ def ask(
     speech: tuple[Path, ...] = (),
     effort: Effort = "medium",
     contemplate: int = 0,
+    actions: tuple[str, ...] | None = None,
     show: Literal["answer", "thoughts"] = "answer",
     canvases: Path = Path("canvases"),
     seconds: float | None = None,
@@ -138,6 +139,7 @@ def ask(
     Example: castalia ask runs/pocket "Which is largest?" --image chart.png
     Example: castalia ask runs/pocket "What is said?" --speech words.ogg
     Example: castalia ask runs/pocket "Make 24 from 2, 3, 4." --effort high --contemplate 8 --show thoughts
+    Example: castalia ask runs/pocket "Make 24 from 2, 3, 4." --actions agents --show thoughts
 
     Args:
         run: run directory.
@@ -146,6 +148,8 @@ def ask(
         speech: sound files.
         effort: how much thought it may take.
         contemplate: how many agents think about it, and one more merges what they find.
+        actions: what it may do: canvas, tools, agents (that it sends out itself), single actions, those of plugins
+            (default: canvas and tools, where it has learned to act).
         show: print the answer alone, or thoughts as they come; agents stand side by side.
         canvases: where thoughts that are shown keep what they draw, as PNG.
         seconds: when there must be an answer.
@@ -165,7 +169,7 @@ def ask(
         raise CastaliaError(f"--contemplate {contemplate}: from 0 to 64 agents")
     if temperature is not None and temperature < 0:
         raise CastaliaError(f"--temperature {temperature}: 0 or more")
-    assistant, prompt = Assistant.load(run), as_prompt(question, image=list(image), speech=list(speech))
+    assistant, prompt = Assistant.load(run, actions), as_prompt(question, image=list(image), speech=list(speech))
     thinking = Thinking(effort, assistant.actions, seconds, max_tokens)
     if show == "thoughts" and not json:
         with watching(assistant.engine, console, canvases, contemplate) as watch:
@@ -190,6 +194,7 @@ def chat(
     /,
     effort: Effort = "medium",
     contemplate: int = 0,
+    actions: tuple[str, ...] | None = None,
     canvases: Path = Path("canvases"),
 ) -> None:
     """Talk with a trained model. Pictures and sounds are given by their files; the conversation is kept.
@@ -200,12 +205,13 @@ def chat(
         run: run directory.
         effort: how much thought an answer may take.
         contemplate: how many agents think about every answer.
+        actions: what it may do, as for `castalia ask`.
         canvases: where thoughts keep what they draw, as PNG.
     """
     from castalia.assistant import Assistant
     from castalia.chat import converse
 
-    converse(Assistant.load(run), effort, contemplate, canvases)
+    converse(Assistant.load(run, actions), effort, contemplate, canvases)
 
 
 def figures(readme: Path = Path("README.md"), docs: Path = Path("docs"), run: Path | None = None) -> None:

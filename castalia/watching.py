@@ -53,12 +53,16 @@ class Watcher:
     live: Live | None = None
     rounds: list[list[Request]] = field(default_factory=list)
     """Who has written so far; whoever begins when all others are done begins a round."""
+    sent: dict[Request, None] = field(default_factory=dict)
+    """Agents that a chain has sent out and not been shown with yet."""
     printed: int = 0
     looked: float = 0.0
 
     def __call__(self, event: Event) -> None:
         """Take note of one event."""
-        if not any(event.request in requests for requests in self.rounds):
+        if event.request.depth:
+            self.sent.setdefault(event.request)
+        elif not any(event.request in requests for requests in self.rounds):
             if not self.rounds or all(request.stopped for request in self.rounds[-1]):
                 self.rounds.append([])
             self.rounds[-1].append(event.request)
@@ -73,7 +77,15 @@ class Watcher:
             self.live.update(self.panels())
 
     def _print(self, event: Event) -> None:
-        """Print what one chain has written since the last time, as far as it is whole characters."""
+        """Print what one chain has written since the last time, as far as it is whole characters.
+
+        Agents that it sends out are printed side by side when they are all done.
+        """
+        if event.request.depth:
+            return
+        if self.sent:
+            self.console.print(Columns([self._panel(request) for request in self.sent], equal=True))
+            self.sent.clear()
         text = self.text(event.request)
         whole = text.plain.rstrip("\N{REPLACEMENT CHARACTER}")
         if event.reply is None and event.observation is None and len(whole) - self.printed < 1:

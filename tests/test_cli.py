@@ -207,6 +207,8 @@ def test_thoughts_are_shown_as_they_come_and_agents_side_by_side(
     shown = here(*asked, "--contemplate", "3", "--effort", "minimal")
     assert shown.status == 0
     assert all(f"agent {number}" in shown.out for number in (1, 2, 3))
+    unknown = here(*asked, "--actions", "agent")
+    assert unknown.status == 1 and "did you mean 'agents'" in unknown.err
 
 
 def test_a_conversation_goes_on_after_a_mistake_and_ends_with_its_input(trained: Path, drawn: Path) -> None:

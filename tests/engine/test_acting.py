@@ -3,12 +3,15 @@
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from io import StringIO
 
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 
 from castalia.actions.action import Branches, Outcome
+from castalia.actions.agents import join
 from castalia.document import Call, Document, Image, Part, Speech
 from castalia.engine.engine import Engine
 from castalia.engine.request import Budget, Reply, Sampling, State
@@ -16,6 +19,7 @@ from castalia.model.decoder import ModelInput
 from castalia.perception.packing import collate
 from castalia.perception.sequence import Sequence
 from castalia.perception.text import SPECIAL
+from castalia.watching import Watcher
 
 Prompts = Callable[..., list[Document]]
 
@@ -178,6 +182,18 @@ def test_agents_are_sent_out_together_and_only_what_is_joined_comes_back(
     assert len(documents) == 2
     assert [p.author for p in reply.document] == ["assistant", "tool", "tool", "assistant"]
     assert reply.answer == "c"
+
+
+def test_agents_that_were_sent_out_are_shown_side_by_side(engine: Engine, script: Callable[..., Sampling]) -> None:
+    briefs = Branches(tuple(Document((Part(text, "tool"),)) for text in ("left", "right")), join, tokens=4)
+    writing = script("<think>", "<call>", "spawn {}", "</call>", "</think>", "c", "<end>")
+    console = Console(file=StringIO(), width=100)
+    watcher, actor = Watcher(engine, console), Recorder(lambda call: briefs)
+    for event in engine.stream([Document((Part("which?"),))], writing, Budget(60), [actor]):
+        watcher(event)
+    shown = console.file.getvalue()
+    assert any("agent 1" in line and "agent 2" in line for line in shown.splitlines())
+    assert shown.index("spawn {}") < shown.index("agent 1") < shown.rindex("c")
 
 
 def test_too_many_actions_end_the_reply(engine: Engine, script: Callable[..., Sampling]) -> None:
