@@ -1,8 +1,9 @@
 """Thinking in images: accuracy with the canvas, with thoughts in words only, without thoughts, and with false sights.
 
-    castalia pretrain visual_thought                    the model that is examined, forty minutes
-    python benchmarks/visual_thought.py                 two minutes
+    castalia pretrain visual_thought                    the model that is examined, an hour
+    python benchmarks/visual_thought.py                 a few minutes
     python benchmarks/visual_thought.py --quick
+    python benchmarks/visual_thought.py --picture shown.png      one question of each, as a picture
 
 `search` asks for details that the first look cannot show; `mazes` are drawn in, at the largest trained size; dead ends
 are gone back from. Effort is high, with the canvas and without. In the
@@ -14,9 +15,12 @@ gain is counted from the best blind guess where that is more.
 """
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 from harness import finish, options, trained
+from PIL import Image as pillow
+from PIL import ImageDraw, ImageFont
 
 from castalia.actions.action import Outcome
 from castalia.actions.catalog import build_actions
@@ -27,7 +31,7 @@ from castalia.engine.request import Actor
 from castalia.evals.examine import examine
 from castalia.perception.perceive import Perception
 from castalia.reasoning.effort import Thinking
-from castalia.reasoning.strategies import OneChain
+from castalia.reasoning.strategies import OneChain, Strategy
 from castalia.training.run import load_model, load_recipe_of
 
 INTERVENTIONS = ("blank", "shuffled", "wrong")
@@ -82,12 +86,17 @@ class Falsified:
 
 
 def main() -> None:
-    """Measure and print."""
-    arguments = options(__doc__ or "", run=True).parse_args()
+    """Measure and print; or draw."""
+    parser = options(__doc__ or "", run=True)
+    parser.add_argument("--picture", type=Path, help="measure nothing; draw how one question of each is answered")
+    arguments = parser.parse_args()
     run = trained(arguments, ("search", "mazes"))
     largest = max(load_recipe_of(run).data.difficulties)
     engine, n = Engine(*load_model(run)), 60 if arguments.quick else 400
     actions = build_actions(("canvas",))
+    if arguments.picture:
+        draw(engine, OneChain(thinking=Thinking("high", actions)), largest, arguments.picture)
+        return
     ways: dict[str, Thinking] = {
         "canvas": Thinking("high", actions),
         "text": Thinking("high"),
@@ -107,6 +116,45 @@ def main() -> None:
         figures[f"{name}_gain"] = accuracy["canvas"] - without
         figures[f"{name}_gain_intervened"] = max(accuracy[how] for how in INTERVENTIONS) - without
     finish("visual_thought", figures, arguments)
+
+
+SIDE, TEXT = 300, 20
+"""Pixels a side of what is shown, and of a line of text."""
+
+
+def draw(engine: Engine, way: Strategy, difficulty: int, path: Path) -> None:
+    """Draw of each family the first held-out question of a kind that needs its canvas and is answered rightly."""
+    rows = [answered(engine, way, family, kind, difficulty) for family, kind in (("mazes", "way"), ("search", "read"))]
+    picture = pillow.new("RGB", (2 * SIDE + 260, 20 + len(rows) * (SIDE + 3 * TEXT)), "white")
+    pen, font = ImageDraw.Draw(picture), ImageFont.load_default(TEXT - 4)
+    for number, (question, images, answer) in enumerate(rows):
+        top = 20 + number * (SIDE + 3 * TEXT)
+        pen.text((20, top), question, "black", font)
+        pen.text((2 * SIDE + 60, top + SIDE // 2), answer, "black", font)
+        for place, image in enumerate(images):
+            shown = pillow.fromarray(image.pixels_HWC)
+            scale = SIDE / max(shown.size)
+            size = round(shown.width * scale), round(shown.height * scale)
+            shown = shown.resize(size, pillow.Resampling.NEAREST if scale > 1 else pillow.Resampling.LANCZOS)
+            picture.paste(shown, (20 + place * (SIDE + 20), top + TEXT + 5))
+    picture.save(path)
+
+
+def answered(engine: Engine, way: Strategy, family: str, kind: str, difficulty: int) -> tuple[str, list[Image], str]:
+    """Return a question, its picture and what was last seen of it, and the answer."""
+    task = build_task(family)
+    for seed in range(1000):
+        example = task.sample(seed, difficulty, "held_out")
+        for index, question in enumerate(example.questions):
+            if question.kind != kind:
+                continue
+            verdict = way.answer(engine, [example.prompt(index)])[0]
+            parts = verdict.replies[-1].document.parts
+            seen = [part.content for part in parts if isinstance(part.content, Image)]
+            if seen and task.score(example, verdict.answer, index).value == 1:
+                first = next(part.content for part in example.context if isinstance(part.content, Image))
+                return question.text, [first, seen[-1]], verdict.answer
+    raise SystemExit(f"{family}: no question of kind {kind} was answered rightly")
 
 
 if __name__ == "__main__":
