@@ -123,9 +123,14 @@ class Mazes:
         return " ".join(letters)
 
     def briefs(self, example: Example, index: int) -> tuple[str, ...]:
-        """Return what agents can be told to begin with, each something else: the ways out of S."""
-        maze: Maze = example.questions[index].facts["maze"]
-        return tuple(f"begin {letter}" for letter in STEPS if maze.is_open(maze.start, letter))
+        """Return what agents can be told to begin with, each something else: the ways out of S (walls need none)."""
+        question = example.questions[index]
+        maze: Maze = question.facts["maze"]
+        return (
+            ()
+            if question.kind == "wall"
+            else tuple(f"begin {letter}" for letter in STEPS if maze.is_open(maze.start, letter))
+        )
 
     def explore(self, example: Example, index: int, brief: int, rng: random.Random) -> tuple[str, str]:
         """Return the walk of an agent that goes its own way, and that way, or - where it led nowhere.

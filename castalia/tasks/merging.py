@@ -17,10 +17,10 @@ from castalia.tasks.task import Example, Question, Task, trace
 
 @runtime_checkable
 class Explorer(Task, Protocol):
-    """A family whose agents can look for different things, and whose conclusions can be checked."""
+    """A family whose agents can do different things, and whose conclusions can be checked or put together."""
 
     def briefs(self, example: Example, index: int) -> tuple[str, ...]:
-        """Return what agents can be told to begin with, each something else."""
+        """Return what agents can be told to do or to begin with, each something else; () where there is nothing."""
         ...
 
     def explore(self, example: Example, index: int, brief: int, rng: random.Random) -> tuple[str, str]:
@@ -53,8 +53,12 @@ def alongside(task: Task, example: Example, rng: random.Random, *, acting: bool 
 
 
 def sending(task: Explorer, example: Example, rng: random.Random) -> Document:
-    """Return a question that agents are sent out for, as the one sees it that sends them, or as one of them does."""
-    return rng.choice((sent, delegated))(task, example, rng)
+    """Return a question that agents are sent out for, as the one sees it that sends them, or as one of them does.
+
+    Where there is nothing to send agents out for, it is answered as ever.
+    """
+    able = [index for index in range(len(example.questions)) if len(task.briefs(example, index)) > 1]
+    return rng.choice((sent, delegated))(task, example, rng.choice(able), rng) if able else task.trace(example)
 
 
 def proposed(task: Task, example: Example, rng: random.Random, *, acting: bool = False) -> Document:
@@ -74,9 +78,8 @@ def proposed(task: Task, example: Example, rng: random.Random, *, acting: bool =
     return Document((*alone.parts[:after], brief, *alone.parts[after:]))
 
 
-def sent(task: Explorer, example: Example, rng: random.Random) -> Document:
+def sent(task: Explorer, example: Example, index: int, rng: random.Random) -> Document:
     """Return what an agent sees and does that another sent out: its question, the call, its brief, its conclusion."""
-    index = rng.randrange(len(example.questions))
     question, briefs = example.questions[index], task.briefs(example, index)
     brief = rng.randrange(len(briefs))
     thoughts, answer = task.explore(example, index, brief, rng)
@@ -88,9 +91,8 @@ def sent(task: Explorer, example: Example, rng: random.Random) -> Document:
     return example.context + Document(tuple(parts)) + _concluded(thoughts, answer)
 
 
-def delegated(task: Explorer, example: Example, rng: random.Random) -> Document:
+def delegated(task: Explorer, example: Example, index: int, rng: random.Random) -> Document:
     """Return a question whose briefs are sent out, what the agents find (now and then they fail), and the answer."""
-    index = rng.randrange(len(example.questions))
     question, briefs = example.questions[index], task.briefs(example, index)
     found = [task.explore(example, index, brief, rng)[1] for brief in range(len(briefs))]
     answers = [task.misled(example, index, rng) if rng.random() < 0.1 else answer for answer in found]

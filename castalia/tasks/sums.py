@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import accumulate
 
 from castalia.document import Document
 from castalia.tasks.steps import call
@@ -74,9 +75,49 @@ class Sums:
         """Compare exactly; spaces and commas inside the number do not matter."""
         return score_exact(example.questions[index], reply.replace(",", "").replace(" ", ""))
 
+    def briefs(self, example: Example, index: int) -> tuple[str, ...]:
+        """Return the parts that can be worked out apart: of a product, of what a chain adds and takes away."""
+        return tuple(part.text for part in example.questions[index].facts.get("parts", ()))
+
+    def explore(self, example: Example, index: int, brief: int, rng: random.Random) -> tuple[str, str]:
+        """Return how one part is worked out, and its value; where there are no parts, how all is."""
+        question = example.questions[index]
+        parts: tuple[Piece, ...] = question.facts.get("parts", ())
+        if not parts:
+            return question.thoughts, question.answer
+        part = parts[brief % len(parts)]
+        return part.thoughts, str(part.value)
+
+    def misled(self, example: Example, index: int, rng: random.Random) -> str:
+        """Return the value of a part, missed by a little."""
+        value = int(self.explore(example, index, rng.randrange(8), rng)[1])
+        return str(abs(value + rng.choice((-10, -1, 1, 2, 10))))
+
+    def check(self, example: Example, index: int, answers: list[str]) -> tuple[str, str]:
+        """Put the parts together; where one is missing, work all out."""
+        question = example.questions[index]
+        values = [part.value for part in question.facts.get("parts", ())]
+        if not values or any(str(value) not in answers for value in values):
+            return question.thoughts, question.answer
+        total, steps = values[0], []
+        for value in values[1:]:
+            joined = total - value if question.kind == "chain" else total + value
+            steps.append(f"{total}{'-' if question.kind == 'chain' else '+'}{value}={joined}")
+            total = joined
+        return ", ".join(steps), question.answer
+
     def trace(self, example: Example, *, acting: bool = False) -> Document:
         """Return the problem, its columns (if `acting`: what the calculator says) and the answer."""
         return trace(example, acting=acting)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of a problem: an expression, how it is worked out, and its value."""
+
+    text: str
+    thoughts: str
+    value: int
 
 
 def columns_plus(a: int, b: int) -> str:
@@ -149,14 +190,21 @@ def _number(digits: int, rng: random.Random) -> int:
 
 
 def _question(
-    kind: str, answer: int, thoughts: str, rng: random.Random, a: int | str, b: int = 0, chance: float | None = None
+    kind: str,
+    answer: int,
+    thoughts: str,
+    rng: random.Random,
+    a: int | str,
+    b: int = 0,
+    chance: float | None = None,
+    parts: tuple[Piece, ...] = (),
 ) -> Question:
     """Word a question about `a` and `b` (or the chain `a`); what has two digits somewhere is left to the calculator."""
     text = rng.choice(WORDINGS[kind]).format(a=a, b=b)
     expression = f"{a}{OPERATIONS[kind]}{b}" if kind in OPERATIONS else str(a)
     steps = (call("calculator", expression),) if max(len(str(a)), len(str(b))) > 1 else ()
     chance = 0.1 ** len(str(abs(answer))) if chance is None else chance
-    return Question(text, str(answer), kind, thoughts, chance, steps=steps)
+    return Question(text, str(answer), kind, thoughts, chance, {"parts": parts}, steps)
 
 
 def _plus(level: Level, rng: random.Random) -> Made:
@@ -175,9 +223,13 @@ def _times(level: Level, rng: random.Random) -> Made:
     thoughts = columns_times(a, b) if b < 10 else partial_products(a, b)
     if a < 10 and b < 10:
         thoughts = ""  # the table itself: there is nothing to work out
-    if rng.random() < 0.5:
-        return f"{min(a, b)}*{max(a, b)}", _question("times", a * b, thoughts, rng, a=b, b=a)
-    return f"{min(a, b)}*{max(a, b)}", _question("times", a * b, thoughts, rng, a=a, b=b)
+    parts = tuple(
+        Piece(f"{a}*{int(digit) * 10**place}", columns_times(a, int(digit)), a * int(digit) * 10**place)
+        for place, digit in enumerate(reversed(str(b)))
+        if digit != "0" and b > 9
+    )
+    first, second = (b, a) if rng.random() < 0.5 else (a, b)
+    return f"{min(a, b)}*{max(a, b)}", _question("times", a * b, thoughts, rng, a=first, b=second, parts=parts)
 
 
 def _divided(level: Level, rng: random.Random) -> tuple[int, int]:
@@ -196,12 +248,21 @@ def _remainder(level: Level, rng: random.Random) -> Made:
 
 def _chain(level: Level, rng: random.Random) -> Made:
     total = _number(2, rng)
-    text, steps = str(total), []
+    text, steps, terms = str(total), [], {"+": [total], "-": []}
     for _ in range(level.chain - 1):
         number = _number(2, rng)
         operation = "-" if number <= total and rng.random() < 0.5 else "+"
         result = total + number if operation == "+" else total - number
         text += f"{operation}{number}"
+        terms[operation].append(number)
         steps.append(f"{total}{operation}{number}={result}")
         total = result
-    return text, _question("chain", total, ", ".join(steps), rng, a=text)
+    parts = tuple(_added(numbers) for numbers in terms.values() if terms["-"])
+    return text, _question("chain", total, ", ".join(steps), rng, a=text, parts=parts)
+
+
+def _added(numbers: list[int]) -> Piece:
+    """Return the sum of numbers as a part of a chain, worked out one after the other."""
+    sums = list(accumulate(numbers))
+    steps = [f"{total}+{number}={total + number}" for total, number in zip(sums, numbers[1:], strict=False)]
+    return Piece("+".join(map(str, numbers)), ", ".join(steps), sums[-1])

@@ -9,14 +9,15 @@ import pytest
 from castalia.data.catalog import build_task
 from castalia.document import Call, Document
 from castalia.tasks.countdown import Countdown
-from castalia.tasks.merging import AGENTS, BRIEFS, Explorer, delegated, merged, proposed, sent
+from castalia.tasks.merging import AGENTS, BRIEFS, Explorer, delegated, merged, proposed, sending, sent
 from castalia.tasks.task import Example
 
 
 def made(kind: object, n: int = 60, difficulty: int = 3) -> Iterator[tuple[Example, Document]]:
     for seed in range(n):
         example = Countdown().sample(seed, difficulty)
-        yield example, kind(Countdown(), example, random.Random(seed))
+        index = (0,) if kind in (sent, delegated) else ()
+        yield example, kind(Countdown(), example, *index, random.Random(seed))
 
 
 def steps_hold(thoughts: str) -> bool:
@@ -123,6 +124,25 @@ def test_agents_in_a_maze_go_different_ways_and_say_whether_they_arrived() -> No
         assert maze.goal not in maze.distances(maze.start) or maze.way in ways or len(ways) > 2
         parted += len(ways) > 1
     assert parted > 30
+
+
+def test_parts_of_a_sum_are_worked_out_apart_and_put_together() -> None:
+    sums, joined = build_task("sums"), 0
+    for seed in range(200):
+        example = sums.sample(seed, 6)
+        briefs = sums.briefs(example, 0)
+        document = sending(sums, example, random.Random(seed))
+        assert bool(briefs) == (len(example.questions[0].facts["parts"]) > 0)
+        if len(briefs) > 1:
+            found = [sums.explore(example, 0, number, random.Random(0))[1] for number in range(len(briefs))]
+            assert [eval(brief) for brief in briefs] == [int(value) for value in found]
+            thoughts, answer = sums.check(example, 0, found)
+            assert all(eval(step.split("=")[0]) == int(step.split("=")[1]) for step in thoughts.split(", "))
+            assert thoughts.endswith(f"={answer}") and sums.check(example, 0, found[1:])[1] == answer
+            joined += 1
+        else:
+            assert document == sums.trace(example)
+    assert joined > 30
 
 
 def test_agents_that_act_do_so_after_their_brief_and_what_they_found_is_merged_at_once() -> None:
