@@ -1,17 +1,18 @@
 """Thinking in images: accuracy with the canvas, with thoughts in words only, without thoughts, and with false sights.
 
-    castalia pretrain visual_thought                    the model that is examined, an hour
-    python benchmarks/visual_thought.py                 a few minutes
+    castalia pretrain looking_closer                    the model that is examined on search, twenty minutes
+    castalia pretrain visual_thought                    the one for mazes, an hour
+    python benchmarks/visual_thought.py --run runs/looking_closer runs/visual_thought
     python benchmarks/visual_thought.py --quick
     python benchmarks/visual_thought.py --picture shown.png      one question of each, as a picture
 
-`search` asks for details that the first look cannot show; `mazes` are drawn in, at the largest trained size; dead ends
-are gone back from. Effort is high, with the canvas and without. In the
-intervention test the model acts as ever, but what it then sees is replaced: ``blank`` shows an empty crop, or a canvas
-on which nothing was drawn; ``shuffled`` has the pixels of what should be seen in random order; ``wrong`` shows what the
-same call brings forth in the picture of another question. If a gain comes from what is seen, it must be gone then.
-Without acting the answer to a `search` question can only be guessed: `search_text` is what the model reaches, and the
-gain is counted from the best blind guess where that is more.
+`search` asks for details that the first look cannot show; `mazes` are drawn in, dead ends are gone back from. Each is
+asked at the largest trained size, of the first run that has learned it. Effort is high, with the canvas and without.
+In the intervention test the model acts as ever, but what it then sees is replaced: ``blank`` shows an empty crop, or
+a canvas on which nothing was drawn; ``shuffled`` has the pixels of what should be seen in random order; ``wrong``
+shows what the same call brings forth in the picture of another question. If a gain comes from what is seen, it must
+be gone then. Without acting the answer to a `search` question can only be guessed: `search_text` is what the model
+reaches, and the gain is counted from the best blind guess where that is more.
 """
 
 from dataclasses import dataclass, field, replace
@@ -35,6 +36,8 @@ from castalia.reasoning.strategies import OneChain, Strategy
 from castalia.training.run import load_model, load_recipe_of
 
 INTERVENTIONS = ("blank", "shuffled", "wrong")
+FAMILIES = {"search": "search", "mazes": "maze"}
+"""And what their figures are called."""
 
 
 @dataclass(frozen=True)
@@ -90,29 +93,33 @@ def main() -> None:
     parser = options(__doc__ or "", run=True)
     parser.add_argument("--picture", type=Path, help="measure nothing; draw how one question of each is answered")
     arguments = parser.parse_args()
-    run = trained(arguments, ("search", "mazes"))
-    largest = max(load_recipe_of(run).data.difficulties)
-    engine, n = Engine(*load_model(run)), 60 if arguments.quick else 400
+    n = 60 if arguments.quick else 400
     actions = build_actions(("canvas",))
-    if arguments.picture:
-        draw(engine, OneChain(thinking=Thinking("high", actions)), largest, arguments.picture)
-        return
     ways: dict[str, Thinking] = {
         "canvas": Thinking("high", actions),
         "text": Thinking("high"),
         "none": Thinking("none"),
     } | {how: Intervened("high", actions, how=how) for how in INTERVENTIONS}
+    examined: dict[str, tuple[Engine, int]] = {}
+    for family in FAMILIES:
+        run = trained(arguments, (family,))
+        examined[family] = Engine(*load_model(run)), max(load_recipe_of(run).data.difficulties)
+    if arguments.picture:
+        draw(examined, OneChain(thinking=ways["canvas"]), arguments.picture)
+        return
     figures: dict[str, float] = {}
-    for family, name in (("search", "search"), ("mazes", "maze")):
+    for family, name in FAMILIES.items():
+        engine, largest = examined[family]
         accuracy = {}
         for way, thinking in ways.items():
             strategy = OneChain(thinking=thinking)
-            examined = examine(engine, {family: build_task(family)}, difficulties=(largest,), n=n, strategy=strategy)
-            row = examined.to_json()["families"][family][str(largest)]
+            table = examine(engine, {family: build_task(family)}, difficulties=(largest,), n=n, strategy=strategy)
+            row = table.to_json()["families"][family][str(largest)]
             accuracy[way], chance = 100 * row["accuracy"], 100 * row["chance"]
             print(f"{family}, difficulty {largest}, {n} questions, {way}: {accuracy[way]:.1f} %", flush=True)
         without = max(accuracy["text"], chance) if family == "search" else accuracy["text"]
-        figures |= {f"{name}_{way}": value for way, value in accuracy.items()} | {f"{name}_chance": chance}
+        figures |= {f"{name}_{way}": value for way, value in accuracy.items()}
+        figures |= {f"{name}_chance": chance, f"{name}_difficulty": largest}
         figures[f"{name}_gain"] = accuracy["canvas"] - without
         figures[f"{name}_gain_intervened"] = max(accuracy[how] for how in INTERVENTIONS) - without
     finish("visual_thought", figures, arguments)
@@ -122,9 +129,9 @@ SIDE, TEXT = 300, 20
 """Pixels a side of what is shown, and of a line of text."""
 
 
-def draw(engine: Engine, way: Strategy, difficulty: int, path: Path) -> None:
+def draw(examined: dict[str, tuple[Engine, int]], way: Strategy, path: Path) -> None:
     """Draw of each family the first held-out question of a kind that needs its canvas and is answered rightly."""
-    rows = [answered(engine, way, family, kind, difficulty) for family, kind in (("mazes", "way"), ("search", "read"))]
+    rows = [answered(*examined[family], way, family, kind) for family, kind in (("mazes", "way"), ("search", "read"))]
     picture = pillow.new("RGB", (2 * SIDE + 260, 20 + len(rows) * (SIDE + 3 * TEXT)), "white")
     pen, font = ImageDraw.Draw(picture), ImageFont.load_default(TEXT - 4)
     for number, (question, images, answer) in enumerate(rows):
@@ -140,7 +147,7 @@ def draw(engine: Engine, way: Strategy, difficulty: int, path: Path) -> None:
     picture.save(path)
 
 
-def answered(engine: Engine, way: Strategy, family: str, kind: str, difficulty: int) -> tuple[str, list[Image], str]:
+def answered(engine: Engine, difficulty: int, way: Strategy, family: str, kind: str) -> tuple[str, list[Image], str]:
     """Return a question, its picture and what was last seen of it, and the answer."""
     task = build_task(family)
     for seed in range(1000):

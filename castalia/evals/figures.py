@@ -36,6 +36,7 @@ GOALS: dict[str, tuple[str, str]] = {
     "gain_equal_tokens_*": ("points of contemplating above one agent that writes no more", ""),
     "accuracy_one_*": ("one agent at its best, per cent", ""),
     "difficulty_*": ("the difficulty examined", ""),
+    "*_difficulty": ("the difficulty examined", ""),
     "seconds_*": ("seconds a question, contemplating", ""),
     "hf_ratio_*": ("the same at this width", ""),
     "peak_share_256": ("share of the machine's measured GEMM peak, width 256", "≥ 0.65"),
