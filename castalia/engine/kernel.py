@@ -18,6 +18,8 @@ from castalia.engine.context import PAGE
 from castalia.errors import DataError
 
 SOURCE = Path(__file__).with_name("kernels.c")
+LARGEST_HEAD = 512
+"""As in kernels.c."""
 # No -fopenmp when linking: the threads are those of the OpenMP that PyTorch has loaded already.
 COMPILE = ("-O3", "-march=native", "-ffast-math", "-fno-finite-math-only", "-fopenmp", "-fPIC", "-c")
 
@@ -78,7 +80,8 @@ def pointer(tensor: Tensor | None) -> int | None:
 
 def compiled(pages: Tensor) -> ctypes.CDLL | None:
     """Return the kernels in C for these pages; None where they cannot be used."""
-    return _compiled() if pages.device.type == "cpu" and pages.dtype == torch.float32 else None
+    fits = pages.device.type == "cpu" and pages.dtype == torch.float32 and pages.shape[-1] <= LARGEST_HEAD
+    return _compiled() if fits else None
 
 
 def paged_attention(q_NHd: Tensor, k_NGd: Tensor, v_NGd: Tensor, pages: Tensor, reach: Reach, lo_N: Tensor) -> Tensor:
