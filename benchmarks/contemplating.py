@@ -1,9 +1,9 @@
 """Several agents at one agent's latency: accuracy against seconds and, beside it, against all tokens written.
 
-    castalia pretrain contemplating                     the model for countdown and charts, half an hour
-    castalia pretrain visual_thought                    the one for mazes, which its agents draw in
-    python benchmarks/contemplating.py --run runs/contemplating runs/visual_thought
+    castalia pretrain contemplating                     the model that is examined, 35 minutes
+    python benchmarks/contemplating.py --run runs/contemplating
     python benchmarks/contemplating.py --quick
+    python benchmarks/contemplating.py --plot docs/images/contemplating.png    from what is recorded
 
 A family is examined on the first run that has learned it together with being several agents, acting where it has
 learned to act, at the first difficulty at which one agent is right between 20 and 80 % of the time. Questions are asked
@@ -14,11 +14,14 @@ the others; the baselines and contemplating have 2, 4, 8 and 16 agents. Seconds 
 Which of the ways is best is seen on one half of the questions, the gain on the other.
 """
 
+import json
 import statistics
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
+from pathlib import Path
 
-from harness import finish, options, trained
+from harness import FIGURES, finish, options, trained
+from plots import cost_against_accuracy
 
 from castalia.actions.catalog import build_actions
 from castalia.data.catalog import build_task
@@ -31,6 +34,8 @@ from castalia.tasks.effort import EFFORTS
 from castalia.tasks.task import Example, Task
 from castalia.training.run import load_model, load_recipe_of
 
+POINTS = FIGURES.parent / "results" / "contemplating" / "points.json"
+"""What is recorded of every way."""
 FAMILIES = ("countdown", "mazes", "charts")
 AGENTS = (2, 4, 8, 16)
 TEMPERATURE = 0.5
@@ -53,10 +58,16 @@ class Point:
 
 
 def main() -> None:
-    """Measure and print."""
-    arguments = options(__doc__ or "", run=True).parse_args()
+    """Measure and print; or plot."""
+    parser = options(__doc__ or "", run=True)
+    parser.add_argument("--plot", type=Path, help="measure nothing; draw what was recorded last")
+    arguments = parser.parse_args()
+    if arguments.plot:
+        cost_against_accuracy(json.loads(POINTS.read_text()), arguments.plot)
+        return
     n, agents = (20, (4,)) if arguments.quick else (200, AGENTS)
     figures: dict[str, float] = {}
+    points: dict[str, list[dict]] = {}
     for family in FAMILIES[:1] if arguments.quick else FAMILIES:
         run = trained(arguments, (family,), merging=True)
         engine, data, task = Engine(*load_model(run)), load_recipe_of(run).data, build_task(family)
@@ -66,13 +77,14 @@ def main() -> None:
         examples = [task.sample(seed, difficulty, "held_out") for seed in range(n)]
         print(f"{family}, difficulty {difficulty}, {n} questions", flush=True)
         one = [measure(engine, task, examples, name, way) for name, way in one_agent(thinking)]
-        ours: list[Point] = []
-        for count in agents:
-            for name, way in several(count, thinking):
-                point = measure(engine, task, examples, name, way)
-                if isinstance(way, Contemplate):
-                    ours.append(point)
+        others = [
+            measure(engine, task, examples, name, way) for count in agents for name, way in several(count, thinking)
+        ]
+        ours = [point for point in others if point.name.startswith("contemplating")]
         figures |= gains(family, one, ours) | {f"difficulty_{family}": difficulty}
+        points[family] = [asdict(point) for point in (*one, *others)]
+        if arguments.record:
+            POINTS.write_text(json.dumps(points, indent=1) + "\n")
     finish("contemplating", figures, arguments)
 
 

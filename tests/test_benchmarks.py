@@ -9,7 +9,7 @@ import pytest
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 
-SHARED = ("harness", "llamacpp", "vllm_peer")
+SHARED = ("harness", "llamacpp", "plots", "vllm_peer")
 """What benchmarks are made of, and none of them."""
 
 
