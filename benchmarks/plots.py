@@ -22,7 +22,7 @@ def cost_against_accuracy(points: Mapping[str, Sequence[Mapping[str, Any]]], pat
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
-    from matplotlib.ticker import StrMethodFormatter
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
     figure, axes = pyplot.subplots(len(points), 2, figsize=(10, 3.2 * len(points)), squeeze=False, sharey="row")
     for row, (family, its) in zip(axes, points.items(), strict=True):
@@ -32,7 +32,9 @@ def cost_against_accuracy(points: Mapping[str, Sequence[Mapping[str, Any]]], pat
                 x, y = [point[cost] for point in chosen], [sum(point["halves"]) / 2 for point in chosen]
                 ax.scatter(x, y, s=24, color=colour, marker=mark, label=kind, alpha=0.85, linewidths=0)
             ax.set_xscale("log")
+            ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+            ax.xaxis.set_minor_formatter(NullFormatter())
             ax.set_xlabel(label)
             ax.grid(alpha=0.25)
         row[0].set_ylabel(f"{family}: right, %")

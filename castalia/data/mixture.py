@@ -104,7 +104,7 @@ class Mixture:
 
                 made = present(made, medium, generator)
             made = self._enacted(made) if acts else made
-            unfinished = NOTHING if several and isinstance(task, Explorer) and not acts else None
+            unfinished = NOTHING if several and isinstance(task, Explorer) and task.whole and not acts else None
             return tell(effort, acting=acting) + limit(made, effort, unfinished)
 
         return sample

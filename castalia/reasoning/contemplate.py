@@ -1,6 +1,7 @@
 """Contemplating: several agents propose, refine what all have found, and one of them writes the answer."""
 
 import time
+from collections import Counter
 from dataclasses import dataclass, replace
 
 from castalia.document import Document, Part
@@ -8,6 +9,7 @@ from castalia.engine.engine import Engine
 from castalia.engine.request import Reply
 from castalia.reasoning.strategies import ENDED, Verdict, Voices, conclusions, found, vote
 from castalia.tasks.merging import BRIEFS, pool
+from castalia.tasks.steps import NOTHING
 
 
 @dataclass(frozen=True)
@@ -17,11 +19,13 @@ class Contemplate(Voices):
     `agents` start from one shared prefix, each with another of the `briefs` (none where the model knows no briefs); in
     every one of `refinements` each reads what all have concluded and concludes anew; then one reply is written from
     the conclusions. When `enough` agents have found something the others are not waited for. With a limit of seconds
-    in `thinking`, whatever is ready when four fifths of them are over is merged.
+    in `thinking`, whatever is ready when four fifths of them are over is merged. Where a
+    share of `quorum` of those who found something agree there is nothing to merge.
     """
 
     refinements: int = 0
     enough: int | None = None
+    quorum: float = 1.0
     briefs: tuple[str, ...] = BRIEFS
 
     def answer(self, engine: Engine, prompts: list[Document], seed: int = 0) -> list[Verdict]:
@@ -37,12 +41,19 @@ class Contemplate(Voices):
             # Whoever had no time left to conclude anew stands by what was found before.
             latest = [new if conclusions(new) else old for new, old in zip(rounds[-1], latest, strict=True)]
         final = replace(self._within(started, 1.0), temperature=0.0)
-        syntheses = final.ask(engine, [[prompt + pooled] for prompt, pooled in _pooled(prompts, latest)], seed)
+        merging = [[prompt + pooled] for prompt, pooled in _pooled(prompts, latest)]
+        open_still = [m if self._differ(replies) else [] for m, replies in zip(merging, latest, strict=True)]
+        syntheses = final.ask(engine, open_still, seed)
         seconds = time.perf_counter() - started
         return [
             Verdict(_written(synthesis) or vote(list(proposals)), (*history, tuple(synthesis)), seconds)
             for synthesis, proposals, *history in zip(syntheses, latest, *_as_tuples(rounds), strict=True)
         ]
+
+    def _differ(self, replies: list[Reply]) -> bool:
+        """Return whether too few of those who found something agree."""
+        counts = Counter(answer for answer in conclusions(replies) if answer != NOTHING)
+        return not counts or max(counts.values()) < self.quorum * counts.total()
 
     def _briefed(self, prompt: Document) -> list[Document]:
         if not self.briefs:

@@ -20,6 +20,6 @@ def recipe() -> Recipe:
             difficulties=(1, 2, 3, 4),
             efforts={"medium": 0.5, "high": 0.5},
         ),
-        feed=Feed(rows=15, length=256, streams=2),
+        feed=Feed(rows=16, length=256, streams=2),
         training=TrainingConfig(minutes=20, other_lr=0.01),
     )

@@ -68,6 +68,7 @@ class Countdown:
     """
 
     name = "countdown"
+    whole = True
 
     def sample(self, seed: int, difficulty: int, split: Split = "train") -> Example:
         """Make the problem of this seed: one question, no context."""

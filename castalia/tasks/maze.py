@@ -50,15 +50,6 @@ class Maze:
         """The shortest way from start to goal, as `shortest_way` finds it."""
         return shortest_way(self)
 
-    def follow(self, letters: str) -> str:
-        """Return as much of `letters` (R, D, L, U) as can be walked from the start: up to a wall, or the goal."""
-        cell = self.start
-        for count, letter in enumerate(letters):
-            if cell == self.goal or letter not in STEPS or not self.is_open(cell, letter):
-                return letters[:count]
-            cell = moved(cell, letter)
-        return letters
-
     def walk(self, letters: str) -> Cell | None:
         """Return where `letters` (R, D, L, U) lead from the start; None if one is no direction or walks into a wall."""
         cell = self.start
@@ -168,30 +159,6 @@ class Walk:
                 letters += BACK[self.letters.pop()]
                 self.cells.pop()
             self.legs.append(Leg(letters, back=True))
-
-
-FORKS = 2
-"""Forks at which agents part."""
-LONGEST_BRANCH = 24
-"""Steps after which an agent gives up."""
-
-
-def branch(maze: Maze, number: int) -> tuple[str, bool]:
-    """Return the walk of agent `number` (from 0), and whether it ends at the goal.
-
-    At the first forks agents take different turnings, in order; then each goes on as is best from there.
-    """
-    walked, left = Walk(maze), maze.distances(maze.goal)
-    forks = 0
-    while walked.here != maze.goal and (onward := walked.onward()) and len(walked.letters) < LONGEST_BRANCH:
-        if len(onward) > 1 and forks < FORKS:
-            number, turning = divmod(number, len(onward))
-            forks += 1
-            walked.step(onward[turning])
-        else:
-            ahead = [x for x in onward if maze.goal in walked.beyond(x)] if len(onward) > 1 else onward
-            walked.step(min(ahead or onward, key=lambda x: left.get(moved(walked.here, x), inf)))
-    return "".join(walked.letters), walked.here == maze.goal
 
 
 def exploration(maze: Maze, rng: random.Random) -> list[Leg]:

@@ -8,8 +8,8 @@ import numpy as np
 
 from castalia.document import Document, Image, Part
 from castalia.tasks.drawing import INK, PALETTE, WHITE, canvas, draw_text, to_image
-from castalia.tasks.maze import STEPS, Cell, Maze, Pair, beside, branch, exploration, moved, pair, shortest_way
-from castalia.tasks.steps import CELL, NOTHING, Step, call
+from castalia.tasks.maze import STEPS, Cell, Maze, Pair, beside, exploration, moved, pair, shortest_way
+from castalia.tasks.steps import CELL, Step, call
 from castalia.tasks.task import Example, Question, Score, Split, generator, held_out, score_exact, trace
 
 BACK_COLOUR = "orange"
@@ -121,62 +121,6 @@ class Mazes:
             letters[at : at + 1] = rng.choice(([rng.choice(list(STEPS))], [letters[at], rng.choice(list(STEPS))], []))
             letters = letters or ["R"]
         return " ".join(letters)
-
-    def briefs(self, example: Example, index: int) -> tuple[str, ...]:
-        """Return what agents can be told to begin with, each something else: the ways out of S (walls need none)."""
-        question = example.questions[index]
-        maze: Maze = question.facts["maze"]
-        return (
-            ()
-            if question.kind == "wall"
-            else tuple(f"begin {letter}" for letter in STEPS if maze.is_open(maze.start, letter))
-        )
-
-    def explore(self, example: Example, index: int, brief: int, rng: random.Random) -> tuple[str, str]:
-        """Return the walk of an agent that goes its own way, and that way, or - where it led nowhere.
-
-        Of walls there is nothing to explore: all agents look, and conclude, alike.
-        """
-        question = example.questions[index]
-        if question.kind == "wall":
-            return question.thoughts, question.answer
-        letters, arrived = branch(question.facts["maze"], brief)
-        way = " ".join(letters)
-        return f"{way} {'G' if arrived else 'x'}", way if arrived else NOTHING
-
-    def misled(self, example: Example, index: int, rng: random.Random) -> str:
-        """Return a way that goes through a wall, or another wrong conclusion."""
-        question = example.questions[index]
-        if question.kind == "wall":
-            return self.mistake(example, index, rng)
-        maze: Maze = question.facts["maze"]
-        for _ in range(8):
-            missed = rng.choice(_pairs(maze.rows, maze.columns))
-            unwalled = replace(maze, openings=maze.openings | {missed})
-            if maze.goal in unwalled.distances(maze.start) and maze.walk(unwalled.way) is None:
-                return " ".join(unwalled.way)
-        return NOTHING
-
-    def check(self, example: Example, index: int, answers: list[str]) -> tuple[str, str]:
-        """Walk the ways that were concluded, each once, up to the goal or a wall; answer from the shortest good one.
-
-        Where none does, or a shorter one is left out, a way is thought of as ever.
-        """
-        question = example.questions[index]
-        if question.kind == "wall":
-            return question.thoughts, question.answer
-        maze: Maze = question.facts["maze"]
-        lines, reached = [], False
-        for answer in dict.fromkeys(answers):
-            if answer != NOTHING:
-                way = maze.follow(answer.replace(" ", ""))
-                arrives = maze.walk(way) == maze.goal
-                lines.append(" ".join([*way, "G" if arrives else "x"]))
-                reached |= arrives and (question.kind == "reach" or len(way) == len(maze.way))
-        unsolvable = question.kind == "reach" and question.answer == "no"
-        if not (reached or unsolvable):
-            lines.append(question.thoughts)
-        return "\n".join(filter(None, lines)), question.answer
 
     def trace(self, example: Example, *, acting: bool = False) -> Document:
         """Return the maze, the questions, the ways walked in thought (if `acting`: drawn), and the answers.
@@ -341,18 +285,18 @@ def _walked(maze: Maze, end: str = "", *, counted: bool = False) -> tuple[Step, 
 def _reach(maze: Maze, rng: random.Random) -> Question:
     text, reached = rng.choice(WORDINGS["reach"]), maze.distances(maze.start)
     if maze.goal in reached:
-        return Question(text, "yes", "reach", " ".join(maze.way) + " G", 0.5, {"maze": maze}, _walked(maze, "G"))
+        return Question(text, "yes", "reach", " ".join(maze.way) + " G", 0.5, steps=_walked(maze, "G"))
     # The nearest one can get, as the crow flies; x says that it ends there.
     nearest = min(reached, key=lambda c: (abs(c[0] - maze.goal[0]) + abs(c[1] - maze.goal[1]), reached[c], c))
     way = shortest_way(maze, nearest)
-    return Question(text, "no", "reach", " ".join([*way, "x"]), 0.5, {"maze": maze}, _walked(maze, "x"))
+    return Question(text, "no", "reach", " ".join([*way, "x"]), 0.5, steps=_walked(maze, "x"))
 
 
 def _length(maze: Maze, lengths: range, rng: random.Random) -> Question:
     way = maze.way
     thoughts = " ".join(f"{letter}{step}" for step, letter in enumerate(way, 1))
     text, steps = rng.choice(WORDINGS["length"]), _walked(maze, counted=True)
-    return Question(text, str(len(way)), "length", thoughts, 1 / len(lengths), {"maze": maze}, steps)
+    return Question(text, str(len(way)), "length", thoughts, 1 / len(lengths), steps=steps)
 
 
 def _way(maze: Maze, lengths: range, rng: random.Random) -> Question:
@@ -369,7 +313,7 @@ def _first(maze: Maze, lengths: range, rng: random.Random) -> Question:
     way = maze.way
     text = rng.choice(WORDINGS["first"])
     chance = len(right) / len(STEPS)
-    return Question(text, way[0], "first", " ".join(way), chance, {"first": right, "maze": maze}, _walked(maze))
+    return Question(text, way[0], "first", " ".join(way), chance, {"first": right}, _walked(maze))
 
 
 def _wall(maze: Maze, mark: str, rng: random.Random) -> Question:
@@ -380,4 +324,4 @@ def _wall(maze: Maze, mark: str, rng: random.Random) -> Question:
     # All sides that are closed, in the question's own words: whether one of them is asked about is then easily seen.
     sides = " ".join(ON[x].split()[-1] for x in STEPS if not maze.is_open(cell, x))
     steps = (call("mark", [coordinate + 0.5 for coordinate in cell]), sides)
-    return Question(text, "yes" if closed else "no", "wall", sides, 0.5, {"maze": maze}, steps)
+    return Question(text, "yes" if closed else "no", "wall", sides, 0.5, steps=steps)

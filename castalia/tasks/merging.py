@@ -17,7 +17,12 @@ from castalia.tasks.task import Example, Question, Task, trace
 
 @runtime_checkable
 class Explorer(Task, Protocol):
-    """A family whose agents can do different things, and whose conclusions can be checked or put together."""
+    """A family whose agents can do different things, and whose conclusions can be checked or put together.
+
+    `whole` says that an agent concludes an answer and not a part of one.
+    """
+
+    whole: bool
 
     def briefs(self, example: Example, index: int) -> tuple[str, ...]:
         """Return what agents can be told to do or to begin with, each something else; () where there is nothing."""
@@ -70,9 +75,9 @@ def proposed(task: Task, example: Example, rng: random.Random, *, acting: bool =
     index, agent = rng.randrange(len(example.questions)), rng.randrange(len(BRIEFS))
     question = example.questions[index]
     brief = Part(BRIEFS[agent], "user")
-    if isinstance(task, Explorer) and not acting:
+    if explorer := _explorer(task, acting):
         asked = Document((Part(question.text, "user"), brief))
-        return example.context + asked + _concluded(*task.explore(example, index, agent, rng))
+        return example.context + asked + _concluded(*explorer.explore(example, index, agent, rng))
     alone = trace(replace(example, questions=(question,)), acting=acting)
     after = len(example.context.parts) + 1
     return Document((*alone.parts[:after], brief, *alone.parts[after:]))
@@ -103,6 +108,11 @@ def delegated(task: Explorer, example: Example, index: int, rng: random.Random) 
     return example.context + asked + joined + _concluded(*task.check(example, index, answers))
 
 
+def _explorer(task: Task, acting: bool) -> Explorer | None:
+    """Return the task if its agents look for answers in different places; those that act do as ever."""
+    return task if isinstance(task, Explorer) and task.whole and not acting else None
+
+
 def _concluded(thoughts: str, answer: str) -> Document:
     parts = [Part(thoughts, "assistant", learned=True, thought=True)] if thoughts else []
     return Document((*parts, Part(answer, "assistant", learned=True)))
@@ -119,7 +129,7 @@ def merged(task: Task, example: Example, rng: random.Random, *, acting: bool = F
     """
     index = rng.randrange(len(example.questions))
     question = example.questions[index]
-    explorer = task if isinstance(task, Explorer) and not acting else None
+    explorer = _explorer(task, acting)
 
     def wrong() -> str:
         return explorer.misled(example, index, rng) if explorer else _mistake(task, example, index, rng)

@@ -52,6 +52,7 @@ class Sums:
     """
 
     name = "sums"
+    whole = False
 
     def sample(self, seed: int, difficulty: int, split: Split = "train") -> Example:
         """Make the problem of this seed: one question, no context."""

@@ -50,23 +50,6 @@ def test_answers_are_right_whatever_agents_have_concluded(family: str) -> None:
     assert outvoted > 15 and unanimous > 10
 
 
-def test_ways_that_were_concluded_are_walked_up_to_the_goal_or_a_wall() -> None:
-    mazes, walked, blocked = build_task("mazes"), 0, 0
-    for seed in range(60):
-        example = mazes.sample(seed, 4)
-        document = merged(mazes, example, random.Random(seed))
-        question = next(q for q in example.questions if q.text == document.parts[1].content)
-        if question.kind in ("wall", "length"):
-            continue
-        maze = question.facts["maze"]
-        for line in " ".join(part.content for part in document if part.thought).split("\n"):
-            *letters, end = line.split() or [""]
-            if end in ("G", "x"):
-                assert (maze.walk("".join(letters)) == maze.goal) == (end == "G")
-                walked, blocked = walked + 1, blocked + (end == "x")
-    assert walked > 20 and blocked > 5
-
-
 def test_countdown_works_out_what_others_concluded() -> None:
     for _, document in made(merged):
         assert steps_hold(next(part.content for part in document if part.thought))
@@ -106,24 +89,6 @@ def test_who_sends_out_agents_writes_all_briefs_and_answers_rightly_when_some_of
         failed += answers.count("-")
         assert Countdown().score(example, document.parts[-1].content).value == 1
     assert failed > 30
-
-
-def test_agents_in_a_maze_go_different_ways_and_say_whether_they_arrived() -> None:
-    mazes, parted = build_task("mazes"), 0
-    for seed in range(40):
-        example = mazes.sample(seed, 4)
-        index = next(i for i, question in enumerate(example.questions) if question.kind != "wall")
-        maze = example.questions[index].facts["maze"]
-        ways = set()
-        for agent in range(9):
-            thoughts, concluded = mazes.explore(example, index, agent, random.Random(0))
-            letters = thoughts[:-1].replace(" ", "")
-            assert maze.follow(letters) == letters
-            assert (maze.walk(letters) == maze.goal) == thoughts.endswith("G") == (concluded != "-")
-            ways.add(letters)
-        assert maze.goal not in maze.distances(maze.start) or maze.way in ways or len(ways) > 2
-        parted += len(ways) > 1
-    assert parted > 30
 
 
 def test_parts_of_a_sum_are_worked_out_apart_and_put_together() -> None:
