@@ -1,7 +1,8 @@
 """Several agents at one agent's latency: accuracy against seconds and, beside it, against all tokens written.
 
-    castalia pretrain contemplating                     the model that is examined, 35 minutes
-    python benchmarks/contemplating.py --run runs/contemplating
+    castalia pretrain contemplating                     the model for countdown and charts, 35 minutes
+    castalia pretrain visual_thought                    the one for mazes, which its agents draw in, an hour
+    python benchmarks/contemplating.py --run runs/visual_thought runs/contemplating          20 minutes
     python benchmarks/contemplating.py --quick
     python benchmarks/contemplating.py --plot docs/images/contemplating.png    from what is recorded
 
@@ -17,7 +18,6 @@ Which of the ways is best is seen on one half of the questions, the gain on the 
 import json
 import statistics
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 
 from harness import FIGURES, finish, options, trained
@@ -25,11 +25,10 @@ from plots import cost_against_accuracy
 
 from castalia.actions.catalog import build_actions
 from castalia.data.catalog import build_task
-from castalia.document import Document
 from castalia.engine.engine import Engine
 from castalia.reasoning.contemplate import Contemplate
 from castalia.reasoning.effort import Thinking
-from castalia.reasoning.strategies import BestOf, FirstToFinish, Majority, OneChain, Strategy
+from castalia.reasoning.strategies import FirstToFinish, Majority, OneChain, Strategy, Verdict, vote
 from castalia.tasks.effort import EFFORTS
 from castalia.tasks.task import Example, Task
 from castalia.training.run import load_model, load_recipe_of
@@ -65,7 +64,7 @@ def main() -> None:
     if arguments.plot:
         cost_against_accuracy(json.loads(POINTS.read_text()), arguments.plot)
         return
-    n, agents = (20, (4,)) if arguments.quick else (200, AGENTS)
+    n, agents = (20, (4,)) if arguments.quick else (150, AGENTS)
     figures: dict[str, float] = {}
     points: dict[str, list[dict]] = {}
     for family in FAMILIES[:1] if arguments.quick else FAMILIES:
@@ -76,10 +75,12 @@ def main() -> None:
         difficulty = fitting(engine, task, data.difficulties, thinking, 100)
         examples = [task.sample(seed, difficulty, "held_out") for seed in range(n)]
         print(f"{family}, difficulty {difficulty}, {n} questions", flush=True)
-        one = [measure(engine, task, examples, name, way) for name, way in one_agent(thinking)]
-        others = [
-            measure(engine, task, examples, name, way) for count in agents for name, way in several(count, thinking)
-        ]
+        asked = Asked(engine, task, examples)
+        one = [measure(asked, name, way) for name, way in one_agent(thinking)]
+        others: list[Point] = []
+        for count in agents:
+            others += votes(asked, count, thinking)
+            others += [measure(asked, name, way) for name, way in several(count, thinking)]
         ours = [point for point in others if point.name.startswith("contemplating")]
         figures |= gains(family, one, ours) | {f"difficulty_{family}": difficulty}
         points[family] = [asdict(point) for point in (*one, *others)]
@@ -95,8 +96,8 @@ def fitting(engine: Engine, task: Task, trained_at: tuple[int, ...], thinking: T
     """
     for difficulty in [*trained_at, *range(max(trained_at) + 1, 11)]:
         examples = [task.sample(10_000 + seed, difficulty, "held_out") for seed in range(n)]
-        right = scores(engine, task, examples, OneChain(thinking=thinking))[0]
-        if 0.2 <= statistics.fmean(right) <= 0.8:
+        right = measure(Asked(engine, task, examples), "one agent", OneChain(thinking=thinking)).accuracy
+        if 20 <= right <= 80:
             return difficulty
     return 10
 
@@ -114,14 +115,12 @@ def one_agent(thinking: Thinking) -> list[tuple[str, Strategy]]:
 
 
 def several(count: int, thinking: Thinking) -> list[tuple[str, Strategy]]:
-    """Return the baselines and contemplating with so many agents."""
+    """Return those with so many agents that do not wait for all of them, or let one more write the answer."""
     t = TEMPERATURE
     ways: list[tuple[str, Strategy]] = [
-        (f"majority of {count}", Majority(count, thinking, t)),
-        (f"weighted majority of {count}", Majority(count, thinking, t, weighted=True)),
-        (f"best of {count} by the verifier", BestOf(count, thinking, t)),
         (f"first half of {count} to finish", FirstToFinish(count, thinking, t, enough=max(1, count // 2))),
         (f"contemplating, {count} agents", Contemplate(count, thinking, t)),
+        (f"contemplating, {count} agents, unless half agree", Contemplate(count, thinking, t, quorum=0.5)),
         (f"contemplating, {count} agents, until half have found", Contemplate(count, thinking, t, enough=count // 2)),
         (f"contemplating, {count} agents, until one has found", Contemplate(count, thinking, t, enough=1)),
     ]
@@ -130,35 +129,51 @@ def several(count: int, thinking: Thinking) -> list[tuple[str, Strategy]]:
     return ways
 
 
-def scores(engine: Engine, task: Task, examples: list[Example], way: Strategy) -> tuple[list[float], list, list]:
-    """Return values, seconds and tokens of every question, asked one at a time."""
-    values, seconds, tokens = [], [], []
-    for number, example in enumerate(examples):
-        index = number % len(example.questions)
-        if isinstance(way, BestOf):
-            way = replace(way, score=partial(verified, task, example, index))
-        verdict = way.answer(engine, [example.prompt(index)], seed=number)[0]
-        values.append(task.score(example, verdict.answer, index).value)
-        seconds.append(verdict.seconds)
-        tokens.append(verdict.tokens)
-    return values, seconds, tokens
+@dataclass(frozen=True)
+class Asked:
+    """Who is asked what."""
+
+    engine: Engine
+    task: Task
+    examples: list[Example]
+
+    def verdicts(self, way: Strategy) -> list[Verdict]:
+        """Ask all questions in one way, one at a time."""
+        prompts = (example.prompt(number % len(example.questions)) for number, example in enumerate(self.examples))
+        return [way.answer(self.engine, [prompt], seed=number)[0] for number, prompt in enumerate(prompts)]
+
+    def right(self, number: int, answer: str) -> float:
+        """Return what the family's verifier says of an answer to question `number`."""
+        example = self.examples[number]
+        return self.task.score(example, answer, number % len(example.questions)).value
 
 
-def verified(task: Task, example: Example, index: int, prompt: Document, answer: str) -> float:
-    """Return what the family's verifier says of an answer."""
-    return task.score(example, answer, index).value
-
-
-def measure(engine: Engine, task: Task, examples: list[Example], name: str, way: Strategy) -> Point:
+def measure(asked: Asked, name: str, way: Strategy) -> Point:
     """Ask all questions in one way."""
-    values, seconds, tokens = scores(engine, task, examples, way)
-    halves = 100 * statistics.fmean(values[::2]), 100 * statistics.fmean(values[1::2])
-    point = Point(name, halves, statistics.median(seconds), statistics.fmean(tokens))
-    print(
-        f"  {name}: {point.accuracy:.1f} %, {1000 * point.seconds:.0f} ms, {point.tokens:.0f} tokens",
-        flush=True,
-    )
-    return point
+    verdicts = asked.verdicts(way)
+    return point(name, [asked.right(number, verdict.answer) for number, verdict in enumerate(verdicts)], verdicts)
+
+
+def votes(asked: Asked, count: int, thinking: Thinking) -> list[Point]:
+    """Ask all questions of so many agents once, and take the majority, the weighted one, and the best by the verifier."""
+    verdicts = asked.verdicts(Majority(count, thinking, TEMPERATURE))
+    values: dict[str, list[float]] = {
+        f"majority of {count}": [asked.right(n, verdict.answer) for n, verdict in enumerate(verdicts)],
+        f"weighted majority of {count}": [
+            asked.right(n, vote(v.replies, weighted=True)) for n, v in enumerate(verdicts)
+        ],
+        f"best of {count} by the verifier": [max(asked.right(n, r.answer) for r in rs) for n, rs in enumerate(replies)],
+    }
+    return [point(name, right, verdicts) for name, right in values.items()]
+
+
+def point(name: str, right: list[float], verdicts: list[Verdict]) -> Point:
+    """Sum up, and print."""
+    halves = 100 * statistics.fmean(right[::2]), 100 * statistics.fmean(right[1::2])
+    seconds = statistics.median(verdict.seconds for verdict in verdicts)
+    made = Point(name, halves, seconds, statistics.fmean(verdict.tokens for verdict in verdicts))
+    print(f"  {name}: {made.accuracy:.1f} %, {1000 * made.seconds:.0f} ms, {made.tokens:.0f} tokens", flush=True)
+    return made
 
 
 def gains(family: str, one: list[Point], ours: list[Point]) -> dict[str, float]:
