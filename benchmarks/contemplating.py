@@ -155,14 +155,13 @@ def measure(asked: Asked, name: str, way: Strategy) -> Point:
 
 
 def votes(asked: Asked, count: int, thinking: Thinking) -> list[Point]:
-    """Ask all questions of so many agents once, and take the majority, the weighted one, and the best by the verifier."""
+    """Ask so many agents once, and take the majority, the majority by confidence, and the best by the verifier."""
     verdicts = asked.verdicts(Majority(count, thinking, TEMPERATURE))
+    each = [(number, verdict.replies) for number, verdict in enumerate(verdicts)]
     values: dict[str, list[float]] = {
-        f"majority of {count}": [asked.right(n, verdict.answer) for n, verdict in enumerate(verdicts)],
-        f"weighted majority of {count}": [
-            asked.right(n, vote(v.replies, weighted=True)) for n, v in enumerate(verdicts)
-        ],
-        f"best of {count} by the verifier": [max(asked.right(n, r.answer) for r in rs) for n, rs in enumerate(replies)],
+        f"majority of {count}": [asked.right(n, vote(its)) for n, its in each],
+        f"weighted majority of {count}": [asked.right(n, vote(its, weighted=True)) for n, its in each],
+        f"best of {count} by the verifier": [max(asked.right(n, reply.answer) for reply in its) for n, its in each],
     }
     return [point(name, right, verdicts) for name, right in values.items()]
 
