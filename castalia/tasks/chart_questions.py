@@ -157,6 +157,7 @@ def _question(kind: str, chart: Chart, spots: list[list[Spot]], rng: random.Rand
     bound = rng.choice(view.values)
     between = ": " if names[0].isdigit() else " "
     read = [f"{name}{between}{value}" for name, value in zip(names, values, strict=True)]
+    read = [f"{said}{so_far}" for said, so_far in zip(read, _so_far(kind, names, values, bound), strict=True)]
     answer, thoughts = _answer(kind, names, values, bound, ", ".join(read))
     steps: tuple[str | Call, ...] = ()
     if chart.kind == "pie":
@@ -175,6 +176,18 @@ def _question(kind: str, chart: Chart, spots: list[list[Spot]], rng: random.Rand
     options = ["rising", "falling"] if kind == "trend" else names
     chance = _chance(kind, chart, len(names))
     return Question(text, answer, kind, thoughts, chance, {"options": options}, steps)
+
+
+def _so_far(kind: str, names: list[str], values: list[int], bound: int) -> list[str]:
+    """Return what is kept in mind after each value: which is the largest or smallest, or how many are above `bound`."""
+    said = []
+    for count in range(1, len(values) + 1):
+        seen = values[:count]
+        if kind in ("largest", "smallest"):
+            said.append(f" ({names[seen.index((max if kind == 'largest' else min)(seen))]})")
+        else:
+            said.append(f" ({sum(value > bound for value in seen)})" if kind == "above" else "")
+    return said
 
 
 def _subject(kind: str, view: View, rng: random.Random) -> list[int]:

@@ -264,21 +264,23 @@ def _ask(maze: Maze, lengths: range, solvable: bool, rng: random.Random) -> tupl
     return tuple(questions)
 
 
-def _walked(maze: Maze, end: str = "", *, counted: bool = False) -> tuple[Step, ...]:
+def _walked(maze: Maze, end: str = "", *, counted: bool = False, said: bool = False) -> tuple[Step, ...]:
     """Return steps that draw a walk to the goal, one cell a call, so that each is seen before the next is taken.
 
-    Dead ends that it strays into are gone back from in another colour. Steps taken so far may be `counted`; `end` says
-    how it ended.
+    Dead ends that it strays into are gone back from in another colour. Steps taken so far may be `counted`, or what is
+    left of the way `said` after going back; `end` says how it ended.
     """
     steps: list[Step] = []
-    count = 0
+    way = ""
     for number, leg in enumerate(exploration(maze, random.Random(maze.identity()))):
         start = [[coordinate + 0.5 for coordinate in maze.start]] if number == 0 else []
         drawn = call("draw", leg.letters, *([None, BACK_COLOUR] if leg.back else start))
         steps.append(drawn if leg.sure else Part(drawn, "assistant", thought=True))
-        count += -len(leg.letters) if leg.back else 1
+        way = way[: -len(leg.letters)] if leg.back else way + leg.letters
         if counted:
-            steps.append(str(count))
+            steps.append(str(len(way)))
+        elif said and leg.back and way:
+            steps.append(" ".join(way))
     return (*steps, end) if end else tuple(steps)
 
 
@@ -304,7 +306,7 @@ def _way(maze: Maze, lengths: range, rng: random.Random) -> Question:
     # The best blind guess is one of the shortest ways there can be. A step rarely goes back, and often two ways count:
     # about two choices a step, twice as many at the first.
     chance = 1 / len(lengths) / 2 ** (lengths[0] + 1)
-    return Question(rng.choice(WORDINGS["way"]), answer, "way", "", chance, {"maze": maze}, _walked(maze))
+    return Question(rng.choice(WORDINGS["way"]), answer, "way", "", chance, {"maze": maze}, _walked(maze, said=True))
 
 
 def _first(maze: Maze, lengths: range, rng: random.Random) -> Question:

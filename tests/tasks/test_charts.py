@@ -54,10 +54,13 @@ def test_the_bars_are_as_high_as_the_answers_say() -> None:
             if question.kind == "count":
                 assert question.answer == str(len(heights))
             elif question.kind in ("largest", "smallest"):
-                listed = dict(item.split() for item in question.thoughts.split(", "))
-                assert [int(value) for value in listed.values()] == heights
-                best = max(heights) if question.kind == "largest" else min(heights)
-                assert listed[question.answer] == str(best)
+                items = [item.split() for item in question.thoughts.split(", ")]
+                listed = {name: int(value) for name, value, _ in items}
+                assert list(listed.values()) == heights
+                best = max if question.kind == "largest" else min
+                for count, (_, _, so_far) in enumerate(items, 1):
+                    assert listed[so_far.strip("()")] == best(heights[:count])
+                assert listed[question.answer] == best(heights)
                 seen += 1
     assert seen > 50
 
