@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from castalia.engine.kernel import LayerInC, Reach, StackInC, compiled, pointer
+from castalia.engine.kernel import PANEL, LayerInC, Reach, StackInC, compiled, pointer
 from castalia.model.attention import rotary_angles
 from castalia.model.decoder import Block, Decoder, ModelInput, norm
 from castalia.model.mlp import MLP
@@ -19,10 +19,6 @@ def can_fuse(model: Decoder, pages: Tensor) -> bool:
     config = model.config
     dense = config.parallel_blocks and config.activation == "relu2" and not config.experts
     return dense and compiled(pages) is not None
-
-
-PANEL = 32
-"""Columns of weights that lie together, as in kernels.c."""
 
 
 def panels(weight_KI: Tensor) -> Tensor:

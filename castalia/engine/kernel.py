@@ -1,4 +1,4 @@
-"""Attention over pages: in C on processors that have a compiler, in PyTorch everywhere else."""
+"""Kernels in C on processors that have a compiler; attention over pages in PyTorch everywhere else."""
 
 import ctypes
 import functools
@@ -19,9 +19,11 @@ from castalia.errors import DataError
 
 SOURCE = Path(__file__).with_name("kernels.c")
 LARGEST_HEAD = 512
-"""As in kernels.c."""
+PANEL = 32
+"""Columns of weights that lie together."""
 # No -fopenmp when linking: the threads are those of the OpenMP that PyTorch has loaded already.
 COMPILE = ("-O3", "-march=native", "-ffast-math", "-fno-finite-math-only", "-fopenmp", "-fPIC", "-c")
+SIZES = tuple(f"-D{name}={size}" for name, size in (("PAGE", PAGE), ("PANEL", PANEL), ("LARGEST_HEAD", LARGEST_HEAD)))
 
 
 @dataclass(frozen=True)
@@ -118,12 +120,12 @@ def _compiled() -> ctypes.CDLL | None:
     compiler = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
     if compiler is None:
         return None
-    identity = SOURCE.read_bytes() + " ".join((compiler, *COMPILE, _processor())).encode()
+    identity = SOURCE.read_bytes() + " ".join((compiler, *COMPILE, *SIZES, _processor())).encode()
     directory = cache_directory() / "kernels" / hashlib.sha256(identity).hexdigest()[:16]
 
     def build(into: Path) -> dict[str, str]:
         for command in (
-            (compiler, *COMPILE, str(SOURCE), "-o", str(into / "kernels.o")),
+            (compiler, *COMPILE, *SIZES, str(SOURCE), "-o", str(into / "kernels.o")),
             (compiler, "-shared", str(into / "kernels.o"), "-o", str(into / "kernels.so"), "-lm"),
         ):
             subprocess.run(command, check=True, capture_output=True)

@@ -1,13 +1,13 @@
-// Attention over pages of keys and values (PagedAttention, arXiv 2309.06180), for processors.
+// The model's step on a processor: blocks, their products, and attention over pages of keys and values (PagedAttention,
+// arXiv 2309.06180).
 //
 // One page of one head is PAGE x d contiguous floats; softmax is taken page by page (Milakov and Gimelshein, arXiv
 // 1805.02867). `paged_attention` is attention alone; `blocks` is a whole stack of blocks.
+// PAGE, PANEL and LARGEST_HEAD are given by kernel.py.
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
 
-#define PAGE 16
-#define LARGEST_HEAD 512
 
 // What N new positions may see, and where they are stored: see Reach in kernel.py. Without `lo` everything is seen from 0.
 typedef struct {
@@ -113,7 +113,6 @@ static void turn(float *x, int64_t d, const float *cos, const float *sin, int32_
 
 // Products. Weights lie in panels of PANEL columns, [I / PANEL, K, PANEL], the last filled up with zeros, so that they are
 // read in order, while the sums of ROWS rows stay in registers: few rows take as long as the weights take to be read.
-#define PANEL 32
 #define ROWS 8
 #define NEAR 64  // rows that stay in the nearer caches while a panel meets them
 #define LANES 16

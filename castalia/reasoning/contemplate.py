@@ -19,8 +19,8 @@ class Contemplate(Voices):
     `agents` start from one shared prefix, each with another of the `briefs` (none where the model knows no briefs); in
     every one of `refinements` each reads what all have concluded and concludes anew; then one reply is written from
     the conclusions. When `enough` agents have found something the others are not waited for. With a limit of seconds
-    in `thinking`, whatever is ready when four fifths of them are over is merged. Where a
-    share of `quorum` of those who found something agree there is nothing to merge.
+    in `thinking`, whatever is ready when four fifths of them are over is merged. Where a share of `quorum` of those who
+    found something agree there is nothing to merge.
     """
 
     refinements: int = 0
@@ -42,8 +42,8 @@ class Contemplate(Voices):
             latest = [new if conclusions(new) else old for new, old in zip(rounds[-1], latest, strict=True)]
         final = replace(self._within(started, 1.0), temperature=0.0)
         merging = [[prompt + pooled] for prompt, pooled in _pooled(prompts, latest)]
-        open_still = [m if self._differ(replies) else [] for m, replies in zip(merging, latest, strict=True)]
-        syntheses = final.ask(engine, open_still, seed)
+        unsettled = [m if self._differ(replies) else [] for m, replies in zip(merging, latest, strict=True)]
+        syntheses = final.ask(engine, unsettled, seed)
         seconds = time.perf_counter() - started
         return [
             Verdict(_written(synthesis) or vote(list(proposals)), (*history, tuple(synthesis)), seconds)

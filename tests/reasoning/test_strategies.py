@@ -47,6 +47,17 @@ def test_the_best_is_the_one_the_verifier_prefers(engine: Engine, questions: lis
         assert verdict.answer == max((r.answer for r in verdict.replies), key=len)
 
 
+def test_agents_that_agree_enough_settle_a_question_without_a_synthesis(
+    engine: Engine, questions: list[Document]
+) -> None:
+    for verdict in Contemplate(6, quorum=0.0).answer(engine, questions):
+        found = conclusions(list(verdict.rounds[0]))
+        assert (not verdict.rounds[1]) == any(answer != "-" for answer in found)
+        assert not found or verdict.rounds[1] or verdict.answer == vote(list(verdict.rounds[0]))
+    for verdict in Contemplate(6, quorum=1.1).answer(engine, questions):
+        assert len(verdict.rounds[1]) == 1
+
+
 def test_those_that_are_too_late_are_not_waited_for(engine: Engine, questions: list[Document]) -> None:
     for verdict in FirstToFinish(8, enough=2).answer(engine, questions):
         stopped = [reply.stopped for reply in verdict.replies]
