@@ -42,7 +42,9 @@ def vllm(model: Any, written: int) -> Iterator[Callable[[list[list[int]]], list[
 
             def go_on(prompts: list[list[int]]) -> list[list[int]]:
                 print(json.dumps(prompts), file=into, flush=True)
-                return json.loads(out.readline())
+                if not (line := out.readline()):
+                    raise RuntimeError(f"{python} ended: it says above why")
+                return json.loads(line)
 
             yield go_on
             into.close()

@@ -65,6 +65,19 @@ def test_the_bars_are_as_high_as_the_answers_say() -> None:
     assert seen > 50
 
 
+def test_those_above_a_bound_are_counted_value_by_value() -> None:
+    seen = 0
+    for seed in range(100):
+        for question in TASK.sample(seed, 4).questions:
+            if question.kind == "above" and question.thoughts:
+                items = [item.rsplit(" ", 1) for item in question.thoughts.split(", ")]
+                counts = [int(so_far.strip("()")) for _, so_far in items]
+                assert all(later - count in (0, 1) for count, later in zip([0, *counts], counts, strict=False))
+                assert str(counts[-1]) == question.answer
+                seen += 1
+    assert seen > 20
+
+
 def test_sums_in_thoughts_are_true_and_end_with_the_answer() -> None:
     seen = Counter()
     for seed in range(150):

@@ -1,5 +1,6 @@
 """Mazes: judged against a search of the pixels themselves; answers are balanced, and splits never meet."""
 
+import json
 from collections import Counter, defaultdict, deque
 from itertools import product
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 import castalia.tasks.mazes as module
-from castalia.document import Image
+from castalia.document import Image, Part
 from castalia.tasks.drawing import PALETTE
 from castalia.tasks.mazes import CELL, LEVELS, WORDINGS, Maze, Mazes, draw, shortest_way
 from castalia.tasks.task import DIFFICULTIES, SPLITS, Example, Split
@@ -93,6 +94,24 @@ def test_answers_agree_with_a_search_of_the_pixels(difficulty: int) -> None:
                 assert int(question.answer) == steps == len(question.thoughts.split())
             elif question.kind == "way":
                 assert len(question.answer.split()) == steps
+
+
+def test_what_is_left_of_a_way_is_said_after_going_back_out_of_a_dead_end() -> None:
+    said = 0
+    for seed in range(200):
+        for question in TASK.sample(seed, 4).questions:
+            way: list[str] = []
+            for step in question.steps if question.kind == "way" else ():
+                if isinstance(step, str):
+                    assert step == " ".join(way)
+                    said += 1
+                    continue
+                letters, *rest = json.loads((step.content if isinstance(step, Part) else step).arguments)
+                if rest and rest[0] is None:  # drawn in the other colour
+                    del way[-len(letters) :]
+                else:
+                    way += letters
+    assert said > 20
 
 
 def test_walls_asked_about_are_there() -> None:
