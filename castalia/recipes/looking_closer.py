@@ -18,7 +18,7 @@ def recipe() -> Recipe:
         data=DataConfig(
             mixture={"search": 1.0},
             difficulties=(1, 2, 3, 4),
-            efforts={"medium": 0.5, "high": 0.5},
+            efforts={"high": 1.0},
         ),
         feed=Feed(rows=16, length=256, streams=2),
         training=TrainingConfig(minutes=20, other_lr=0.01),

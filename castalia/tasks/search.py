@@ -2,7 +2,7 @@
 
 import random
 import string
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -124,8 +124,9 @@ class Search:
     The picture is four times as large each way as it is seen first, at `seen_side` pixels (256, so it has 1024), which
     ``perception.max_side`` must be. A character's dots are 4 × 4 pixels, half of them darker than the grey field and
     half as much lighter: one pixel of the first look is the mean of these, so **it is the same picture whatever the
-    boxes hold**, and every question is `hidden`. Steps look at one or two boxes closer; what then is seen of a box is
-    its frame's colour and the few patches with the characters.
+    boxes hold**, and every question is `hidden`. Steps say which boxes stand where (before
+    the first question), and look at one or two of them closer; what then is seen of a box is its frame's colour and the
+    few patches with the characters.
 
     Difficulty 1 has two or three boxes with digits; letters (3), three boxes to find one among (5), look-alike colours
     such as dark and light blue (6) and two-digit numbers (7) follow; 10 has up to ten boxes. The details of one picture
@@ -153,7 +154,8 @@ class Search:
                 break
         kinds = [kind for kind in _kinds(sort) if FROM_DIFFICULTY.get(kind, 1) <= difficulty]
         chosen = rng.sample(kinds, min(level.questions, len(kinds)))
-        questions = tuple(_question(kind, sort, boxes, level, rng) for kind in chosen)
+        first, *others = (_question(kind, sort, boxes, level, rng) for kind in chosen)
+        questions = (replace(first, steps=(_seen(boxes), *first.steps)), *others)
         context = Document((Part(draw(boxes, self.seen_side), "user"),))
         return Example(self.name, seed, difficulty, split, context, questions)
 
@@ -202,6 +204,11 @@ def _boxes(sort: str, level: Level, seen_side: int, rng: random.Random) -> tuple
         row, column = 2 * (slot // across) + rng.randrange(2), 2 * (slot % across) + rng.randrange(3 - width)
         boxes.append(Box(colour, row, column, width, detail))
     return tuple(boxes)
+
+
+def _seen(boxes: tuple[Box, ...]) -> str:
+    """Return what the first look shows, from which every place to look at again can be copied."""
+    return ", ".join(f"{box.colour} {box.row} {box.column}" for box in boxes)
 
 
 def _kinds(sort: str) -> list[str]:
