@@ -214,6 +214,47 @@ def chat(
     converse(Assistant.load(run, actions), effort, contemplate, canvases)
 
 
+def serve(
+    run: tyro.conf.Positional[Path | None] = None,
+    /,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    backend: str | None = None,
+    model: str | None = None,
+    backend_key: str = "CASTALIA_BACKEND_KEY",
+    open_urls: bool = False,
+    database: str | None = None,
+) -> None:
+    """Serve a model: an API that OpenAI's and Anthropic's clients just use, and the app.
+
+    Example: castalia serve runs/pocket
+    Example: castalia serve --backend http://127.0.0.1:8080/v1 --model smollm2
+
+    On this machine alone no key is needed; for others make one first (castalia keys create NAME).
+
+    Args:
+        run: run directory (default: the newest in runs/).
+        host: address to listen at; 0.0.0.0 is all of this machine's.
+        port: port to listen at; 0 takes a free one.
+        backend: serve the model behind this OpenAI-compatible endpoint (…/v1) instead of a run.
+        model: name that clients know the model by; that of the backend's model.
+        backend_key: environment variable that holds the backend's key.
+        open_urls: open pictures behind public web addresses that clients send.
+        database: where keys, usage and responses are kept (default: as for castalia keys).
+    """
+    try:
+        from castalia.serve import server
+    except ModuleNotFoundError as error:
+        raise CastaliaError(f"serving needs {error.name}: pip install 'castalia[serve]'") from error
+    if backend and run:
+        raise CastaliaError("serve a run or a --backend, not both")
+    if backend:
+        service = server.remote_service(backend, model, os.environ.get(backend_key))
+    else:
+        service = server.local_service(run or server.newest_run(RUNS), model)
+    server.serve(service, host, port, database, open_urls=open_urls)
+
+
 def figures(readme: Path = Path("README.md"), docs: Path = Path("docs"), run: Path | None = None) -> None:
     """Write the README's tables from what benchmarks and runs have recorded.
 
@@ -279,6 +320,10 @@ def _data() -> None:
     """Fetch and list data sources, build your own: see castalia data --help."""
 
 
+def _keys() -> None:
+    """Make, list and revoke the keys of a server, invite others to make one: see castalia keys --help."""
+
+
 Commands = dict[str, Callable[..., Any]]
 DATA_COMMANDS: Commands = {"fetch": data_fetch, "ls": data_ls, "build": data_build}
 COMMANDS: Commands = {
@@ -288,6 +333,8 @@ COMMANDS: Commands = {
     "ask": ask,
     "chat": chat,
     "data": _data,
+    "serve": serve,
+    "keys": _keys,
     "figures": figures,
 }
 
@@ -308,14 +355,23 @@ def _recipe(name: str, minutes: float | None, steps: int | None, overrides: tupl
     return load_recipe(name).override(settings)
 
 
+def _keys_commands() -> Commands:
+    try:
+        from castalia.serve import commands
+    except ModuleNotFoundError as error:
+        raise CastaliaError(f"keys need {error.name}: pip install 'castalia[serve]'") from error
+    return {"create": commands.create, "invite": commands.invite, "list": commands.ls, "revoke": commands.revoke}
+
+
 def main() -> None:
     """Run the command line; errors of the user's are one sentence and exit status 1."""
     arguments = sys.argv[1:]
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_directory() / "inductor"))
     try:
-        if arguments[:1] == ["data"]:
-            commands, arguments = DATA_COMMANDS, arguments[1:]
-            program, about = "castalia data", _data.__doc__
+        if arguments[:1] in (["data"], ["keys"]):
+            group, arguments = arguments[0], arguments[1:]
+            commands = DATA_COMMANDS if group == "data" else _keys_commands()
+            program, about = f"castalia {group}", COMMANDS[group].__doc__
         else:
             commands, program, about = COMMANDS, "castalia", ABOUT
         tyro.extras.subcommand_cli_from_dict(commands, prog=program, description=about, args=arguments or ["--help"])

@@ -1,6 +1,7 @@
 """Errors for the person who reads them: one exception type per kind of user error."""
 
 import difflib
+import math
 from collections.abc import Iterable
 
 
@@ -42,6 +43,32 @@ class ActionError(CastaliaError):
 
 class EngineError(CastaliaError):
     """A request cannot be served: it is too long, or asks for what does not exist."""
+
+
+class DatabaseError(CastaliaError):
+    """A database cannot be opened, read or written. The message never has a password."""
+
+
+class AccessError(CastaliaError):
+    """A request may not come in. `status` is HTTP's, `code` is what OpenAI calls it.
+
+    `retry_after` is in how many seconds it may, None where that is not known; `headers` say so, and how much is left.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        status: int,
+        code: str,
+        retry_after: float | None = None,
+        headers: dict[str, str] | None = None,
+    ):
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.retry_after = retry_after
+        waiting = {} if retry_after is None else {"retry-after": str(math.ceil(retry_after - 1e-6))}
+        self.headers = (headers or {}) | waiting
 
 
 def nearest(name: str, options: Iterable[str]) -> str:

@@ -57,12 +57,11 @@ class Constraints:
             raise EngineError(f"{subject} must be an object, got {text[:40]}")
         return self._made(subject, text, _from_json_schema)
 
-    def lark(self, grammar: str) -> Callable[[], Grammar]:
+    def lark(self, grammar: str, subject: str = "the Lark grammar") -> Callable[[], Grammar]:
         """Hold answers to a Lark grammar, as llguidance understands it, of text alone.
 
-        Raises EngineError if it is malformed, names special tokens, or nothing satisfies it.
+        Raises EngineError, about the `subject`, if it is malformed, names special tokens, or nothing satisfies it.
         """
-        subject = "the Lark grammar"
         if "<" in LARK_TEXT.sub("", grammar):
             raise EngineError(f"{subject} names special tokens (<...>), but answers are text; quote a plain <")
         return self._made(subject, grammar, LLMatcher.grammar_from_lark)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from castalia.actions.action import Branches, Outcome
+from castalia.actions.action import Branches
 from castalia.document import Call, Document
 from castalia.engine.context import PAGE, Context
 from castalia.engine.fused import FusedStep, can_fuse
@@ -105,10 +105,24 @@ class Engine:
         index: int = 0,
     ) -> Request:
         """Take in one prompt for one reply; `step` works on it. Raises EngineError if it cannot fit the cache."""
+        return self.admit(self.prepare(prompt, sampling, budget, actor, index))
+
+    def prepare(
+        self,
+        prompt: Document,
+        sampling: Sampling | None = None,
+        budget: Budget | None = None,
+        actor: Actor | None = None,
+        index: int = 0,
+    ) -> Request:
+        """Perceive one prompt, in whatever thread, to be admitted. Raises EngineError if it cannot fit the cache."""
         context = Context()
         context.append(self.perception(prompt, reply=True))
-        request = Request(index, context, sampling or Sampling(), budget or Budget(), actor)
-        return self.admit(request)
+        pages = -(-(len(context) + 1) // PAGE)
+        if pages > len(self.pool.users):
+            room = len(self.pool.users) * PAGE
+            raise EngineError(f"a prompt of {len(context)} positions does not fit the cache of {room}")
+        return Request(index, context, sampling or Sampling(), budget or Budget(), actor)
 
     def cancel(self, request: Request) -> Reply | None:
         """Stop a request and its agents at once, free its memory and return what it has written; None if it is done."""
@@ -143,16 +157,14 @@ class Engine:
         if ready:
             requests = [chunks[row][0] for row in ready]
             drawn = sample(logits_RV, requests, self.perception.tokenizer.vocab_size)
-            for request, token, logprob in zip(requests, *drawn, strict=True):
+            for request, token, logprob, top in zip(requests, *drawn, strict=True):
+                if top:
+                    request.tops.append(top)
                 events += self._write(request, token, logprob)
         return events
 
     def admit(self, request: Request) -> Request:
-        """Take in a request whose context is there already. Raises EngineError if it cannot fit the cache."""
-        pages = -(-(len(request.context) + 1) // PAGE)
-        if pages > len(self.pool.users):
-            room = len(self.pool.users) * PAGE
-            raise EngineError(f"a prompt of {len(request.context)} positions does not fit the cache of {room}")
+        """Take in a request whose context is there already."""
         self.scheduler.waiting.append(request)
         return request
 
@@ -188,7 +200,9 @@ class Engine:
         request.acted += 1
         if request.acted > request.budget.actions:
             return self._finish(request, "length")
-        outcome: Outcome = request.actor.act(call)
+        outcome = request.actor.act(call)
+        if outcome is None:
+            return []
         if isinstance(outcome, Document):
             return self._observe(request, outcome)
         self.scheduler.park(request)
@@ -202,6 +216,7 @@ class Engine:
                 budget = Budget(outcome.tokens, seconds=outcome.seconds)
                 sampling = replace(request.sampling, grammar=None)  # what agents find is not the answer yet
                 agent = Request(index, context, sampling, budget, actor, depth, began_thinking=thinks)
+                agent.asker = request.asker
                 request.agents.append(self.admit(agent))
         else:
             request.waiting_for = outcome

@@ -38,7 +38,8 @@ class Sampling:
     `temperature` 0 takes the likeliest token. `top_p` keeps the likeliest tokens that make up this probability,
     `min_p` those at least this share as likely as the likeliest. `seed` fixes the draw of each prompt, whatever else is
     decoded beside it. A reply ends before the first of the texts `stop`. `grammar` makes a fresh `Grammar` for a reply.
-    `n` replies are made to every prompt, which the cache holds once.
+    `n` replies are made to every prompt, which the cache holds once. Of every token the `top_logprobs` likeliest
+    others are kept as well.
     """
 
     temperature: float = 0.0
@@ -48,6 +49,7 @@ class Sampling:
     stop: tuple[str, ...] = ()
     grammar: Callable[[], Grammar] | None = None
     n: int = 1
+    top_logprobs: int = 0
 
     def __post_init__(self) -> None:
         if self.n < 1:
@@ -76,8 +78,8 @@ class Budget:
 class Actor(Protocol):
     """Whoever carries out what the model writes, as `castalia.actions.action.Session`. The engine knows no action."""
 
-    def act(self, call: Call) -> Outcome:
-        """Carry out one call. Never raises: what went wrong is said in the document."""
+    def act(self, call: Call) -> Outcome | None:
+        """Carry out one call, or leave it to whoever asked (None). Never raises: what went wrong is said in it."""
         ...
 
     def fork(self) -> "Actor":
@@ -124,6 +126,8 @@ class Request:
     parts: list[Document | list[int]] = field(default_factory=list)
     """What happened, in order: runs of written tokens and observations."""
     logprobs: list[float] = field(default_factory=list)
+    tops: list[list[tuple[int, float]]] = field(default_factory=list)
+    """The likeliest tokens wherever one was written, where they are wanted."""
     written: int = 0
     thought: int = 0
     acted: int = 0
@@ -135,6 +139,8 @@ class Request:
     waiting_for: Future | None = None
     agents: list["Request"] = field(default_factory=list)
     branches: Branches | None = None
+    asker: object = None
+    """Who asked, where the engine is shared."""
     stopped: Stopped | None = None
 
     def __post_init__(self) -> None:

@@ -5,11 +5,14 @@ from torch import Tensor
 
 from castalia.engine.request import Request
 
+Top = list[tuple[int, float]]
 
-def sample(logits_BV: Tensor, requests: list[Request], usable: int) -> tuple[list[int], list[float]]:
+
+def sample(logits_BV: Tensor, requests: list[Request], usable: int) -> tuple[list[int], list[float], list[Top]]:
     """Return a token for every request, and its log-probability at temperature 1, before anything is left out.
 
-    Ids from `usable` on are padding of the vocabulary and never drawn.
+    Then the likeliest tokens and their log-probabilities, likeliest first, as many as each request wants. Ids from
+    `usable` on are padding of the vocabulary and never drawn.
     """
     logprobs_BV = logits_BV.log_softmax(-1)
     choice_BV = logits_BV[:, :usable]
@@ -25,7 +28,13 @@ def sample(logits_BV: Tensor, requests: list[Request], usable: int) -> tuple[lis
     if drawn:
         tokens_B[drawn] = _draw(choice_BV[drawn], [requests[b] for b in drawn])
     logprobs_B = logprobs_BV.gather(1, tokens_B[:, None])[:, 0]
-    return tokens_B.tolist(), logprobs_B.tolist()
+    most = max(request.sampling.top_logprobs for request in requests)
+    tops: list[Top] = [[] for _ in requests]
+    if most:
+        values_BK, ids_BK = logprobs_BV[:, :usable].topk(min(most, usable))
+        for b, (values, ids) in enumerate(zip(values_BK.tolist(), ids_BK.tolist(), strict=True)):
+            tops[b] = list(zip(ids, values, strict=True))[: requests[b].sampling.top_logprobs]
+    return tokens_B.tolist(), logprobs_B.tolist(), tops
 
 
 def _draw(logits_BV: Tensor, requests: list[Request]) -> Tensor:

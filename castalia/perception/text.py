@@ -126,6 +126,12 @@ class Tokenizer:
         """Return the text of `ids`: special and unknown ids are skipped, bytes that are no UTF-8 become U+FFFD."""
         return self._core.decode([id for id in ids if len(SPECIAL) <= id < self.vocab_size], skip_special_tokens=True)
 
+    def bytes_of(self, id: int) -> bytes:
+        """Return the bytes that a token stands for, which need not be whole characters; none of a special one."""
+        if not len(SPECIAL) <= id < self.vocab_size:
+            return b""
+        return bytes(_BYTE_OF[sign] for sign in self._core.id_to_token(id) or "")
+
     def special(self, name: str) -> int:
         """Return the id of a special token, named in full (``"<|image|>"``) or bare (``"image"``); else `KeyError`."""
         token = name if name.startswith("<|") else f"<|{name}|>"
@@ -136,6 +142,16 @@ class Tokenizer:
     def is_special(self, id: int) -> bool:
         """Return whether `id` is a special token."""
         return 0 <= id < len(SPECIAL)
+
+
+def _byte_signs() -> dict[str, int]:
+    """Return GPT-2's byte for each sign of its alphabet: printable ones stand for themselves, the others follow 255."""
+    printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+    others = [byte for byte in range(256) if byte not in printable]
+    return {chr(byte): byte for byte in printable} | {chr(256 + n): byte for n, byte in enumerate(others)}
+
+
+_BYTE_OF = _byte_signs()
 
 
 def _valid(text: str) -> str:

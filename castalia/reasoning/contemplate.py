@@ -5,8 +5,8 @@ from collections import Counter
 from dataclasses import dataclass, replace
 
 from castalia.document import Document, Part
-from castalia.engine.engine import Engine
 from castalia.engine.request import Reply
+from castalia.engine.shared import AnyEngine
 from castalia.reasoning.strategies import ENDED, Verdict, Voices, conclusions, found, vote
 from castalia.tasks.merging import BRIEFS, pool
 from castalia.tasks.steps import NOTHING
@@ -28,7 +28,7 @@ class Contemplate(Voices):
     quorum: float = 1.0
     briefs: tuple[str, ...] = BRIEFS
 
-    def answer(self, engine: Engine, prompts: list[Document], seed: int = 0) -> list[Verdict]:
+    def answer(self, engine: AnyEngine, prompts: list[Document], seed: int = 0) -> list[Verdict]:
         """Answer with the synthesis; where it comes to no end, with the majority."""
         started = time.perf_counter()
         briefed = [self._briefed(prompt) for prompt in prompts]

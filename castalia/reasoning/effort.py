@@ -40,7 +40,7 @@ class Thinking:
     def budget(self) -> Budget:
         """What a reply may cost."""
         thinking = THINKING[self.effort]
-        tokens = thinking + ANSWER if self.tokens is None else min(thinking + ANSWER, self.tokens)
+        tokens = thinking + ANSWER if self.tokens is None else self.tokens
         return Budget(tokens, thinking, self.seconds, ACTIONS[self.effort] if self.acts else 0)
 
     def told(self, prompt: Document) -> Document:

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from castalia.document import Document
-from castalia.engine.engine import Engine, Event
+from castalia.engine.engine import Event
 from castalia.engine.request import Reply, Request, Sampling
+from castalia.engine.shared import AnyEngine
 from castalia.reasoning.effort import Thinking
 from castalia.tasks.steps import NOTHING
 
@@ -47,7 +48,7 @@ class Verdict:
 class Strategy(Protocol):
     """A way to answer questions with one engine."""
 
-    def answer(self, engine: Engine, prompts: list[Document], seed: int = 0) -> list[Verdict]:
+    def answer(self, engine: AnyEngine, prompts: list[Document], seed: int = 0) -> list[Verdict]:
         """Answer every prompt, all at once."""
         ...
 
@@ -66,7 +67,7 @@ class Voices:
 
     def ask(
         self,
-        engine: Engine,
+        engine: AnyEngine,
         groups: list[list[Document]],
         seed: int,
         enough: int | None = None,
@@ -85,17 +86,20 @@ class Voices:
                 told = self.thinking.told(prompt)
                 group_of[engine.submit(told, sampling, self.thinking.budget, actor, index)] = number
         replies: list[dict[int, Reply]] = [{} for _ in groups]
+        waiting = set(group_of)
         try:
-            while any(request.stopped is None for request in group_of):
+            while waiting:
                 for event in engine.step():
                     self.watch(event)
                     if event.reply is None or event.request not in group_of:
                         continue
+                    waiting.discard(event.request)
                     number = group_of[event.request]
                     replies[number][event.request.index] = event.reply
                     if enough and sum(map(counts, replies[number].values())) >= enough:
                         for request in [request for request, its in group_of.items() if its == number]:
                             if written := engine.cancel(request):
+                                waiting.discard(request)
                                 replies[number][request.index] = written
         finally:
             for request in group_of:
@@ -110,7 +114,7 @@ class OneChain(Voices):
     agents: int = 1
     temperature: float = 0.0
 
-    def answer(self, engine: Engine, prompts: list[Document], seed: int = 0) -> list[Verdict]:
+    def answer(self, engine: AnyEngine, prompts: list[Document], seed: int = 0) -> list[Verdict]:
         """Answer with the only reply."""
         return _decide(self, engine, prompts, seed, lambda replies: replies[0].answer)
 
@@ -121,7 +125,7 @@ class Majority(Voices):
 
     weighted: bool = False
 
-    def answer(self, engine: Engine, prompts: list[Document], seed: int = 0) -> list[Verdict]:
+    def answer(self, engine: AnyEngine, prompts: list[Document], seed: int = 0) -> list[Verdict]:
         """Answer with the majority."""
         return _decide(self, engine, prompts, seed, lambda replies: vote(replies, self.weighted))
 
@@ -132,7 +136,7 @@ class FirstToFinish(Voices):
 
     enough: int = 3
 
-    def answer(self, engine: Engine, prompts: list[Document], seed: int = 0) -> list[Verdict]:
+    def answer(self, engine: AnyEngine, prompts: list[Document], seed: int = 0) -> list[Verdict]:
         """Answer with the majority of those that were quickest."""
         return _decide(self, engine, prompts, seed, vote, min(self.enough, self.agents))
 
@@ -143,7 +147,7 @@ class BestOf(Voices):
 
     score: Callable[[Document, str], float] = lambda prompt, answer: 0.0
 
-    def answer(self, engine: Engine, prompts: list[Document], seed: int = 0) -> list[Verdict]:
+    def answer(self, engine: AnyEngine, prompts: list[Document], seed: int = 0) -> list[Verdict]:
         """Answer with the best."""
         verdicts = _decide(self, engine, prompts, seed, vote)
         return [
@@ -156,7 +160,7 @@ class BestOf(Voices):
 
 def _decide(
     voices: Voices,
-    engine: Engine,
+    engine: AnyEngine,
     prompts: list[Document],
     seed: int,
     choose: Callable[[list[Reply]], str],

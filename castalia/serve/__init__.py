@@ -1,0 +1,1 @@
+"""Serving: an API that existing clients just use, keys, and the app."""

@@ -1,0 +1,226 @@
+"""From a checked request to its response: who may ask, the job, its updates whole or as a stream, what it cost."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from fastapi import Request
+from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+
+from castalia.errors import CastaliaError, nearest
+from castalia.serve.access import Gate, Grant
+from castalia.serve.addresses import opened
+from castalia.serve.asking import as_api_error
+from castalia.serve.database import Database
+from castalia.serve.errors import ApiError
+from castalia.serve.metrics import Metrics
+from castalia.serve.service import Job, Service, Update
+from castalia.serve.transcript import Usage
+
+
+@dataclass
+class House:
+    """What all endpoints share."""
+
+    service: Service
+    gate: Gate
+    database: Database
+    open_urls: bool = False
+    is_local: bool = False
+    """Whether it answers this machine's own programs and pages alone: without keys, others' pages must not ask."""
+    metrics: Metrics = field(default_factory=Metrics)
+    began: int = field(default_factory=lambda: int(time.time()))
+
+    def known(self, model: str) -> str:
+        """Return a model's name. Raises ApiError if there is no such model."""
+        if model not in self.service.models:
+            hint = nearest(model[:80], self.service.models)
+            raise ApiError(f"there is no model {model[:80]!r}: {hint}", 404, "model_not_found", "model")
+        return model
+
+
+class Answer(Protocol):
+    """An answer in the making, in one API's shape."""
+
+    @property
+    def usage(self) -> Usage:
+        """What it has cost so far."""
+        ...
+
+    def add(self, updates: list[Update]) -> None:
+        """Take in what has happened."""
+        ...
+
+    async def finish(self) -> None:
+        """Do what is to be done when all has happened."""
+        ...
+
+    def whole(self) -> dict[str, Any] | str:
+        """Return the whole answer, as JSON or as plain text."""
+        ...
+
+    def chunks(self, updates: AsyncGenerator[list[Update]]) -> AsyncGenerator[dict[str, Any]]:
+        """Yield the answer piece by piece."""
+        ...
+
+    def failed(self, error: ApiError) -> dict[str, Any]:
+        """Return what a stream that has begun ends with if something goes wrong."""
+        ...
+
+
+class Asked(Protocol):
+    """A checked request of one API."""
+
+    model: str
+
+    def conversation(self, database: Database, key: int | None) -> list[dict[str, Any]]:
+        """Return all that has been said, as messages in OpenAI's format. Raises ApiError if it cannot be found."""
+        ...
+
+    def job(self, messages: list[dict[str, Any]]) -> Job:
+        """Return what is asked. Raises CastaliaError if it cannot be."""
+        ...
+
+
+def secret_of(request: Request) -> str | None:
+    """Return the key that a request carries, as OpenAI's or as Anthropic's clients send it."""
+    scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
+    return request.headers.get("x-api-key") or (bearer.strip() if scheme.lower() == "bearer" else None) or None
+
+
+@dataclass
+class Exchange:
+    """One request: its grant, and what is recorded of it when it ends, however it ends."""
+
+    house: House
+    request: Request
+    endpoint: str
+    model: str
+    grant: Grant
+    answer: Answer
+    started: float = field(default_factory=time.perf_counter)
+    status: int = 200
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Headers of every response."""
+        return {"x-request-id": self.request.state.id, **self.grant.headers()}
+
+    async def whole(self, updates: AsyncGenerator[list[Update]]) -> Response:
+        """Return the whole answer; a client that has gone away cancels it."""
+        async with contextlib.aclosing(self._counted(updates)) as counted:
+            gone = asyncio.create_task(_gone(self.request))
+            collecting = asyncio.create_task(self._collected(counted))
+            try:
+                await asyncio.wait((gone, collecting), return_when=asyncio.FIRST_COMPLETED)
+                if not collecting.done():
+                    self.status = 499
+                    return Response(status_code=499)
+                collecting.result()
+            finally:
+                for task in (gone, collecting):
+                    task.cancel()
+                await asyncio.gather(gone, collecting, return_exceptions=True)
+        whole = self.answer.whole()
+        return (PlainTextResponse if isinstance(whole, str) else JSONResponse)(whole, headers=self.headers)
+
+    async def _collected(self, updates: AsyncGenerator[list[Update]]) -> None:
+        async for some in updates:
+            self.answer.add(some)
+        await self.answer.finish()
+
+    async def stream(
+        self, updates: AsyncGenerator[list[Update]], frame: Callable[[dict[str, Any]], str], end: str
+    ) -> Response:
+        """Return the answer as server-sent events; what is wrong from the start is no stream but an error."""
+        chunks = self.answer.chunks(self._counted(updates))
+        try:
+            first = await anext(chunks)
+        except BaseException:
+            await chunks.aclose()
+            raise
+
+        async def events() -> AsyncGenerator[str]:
+            try:
+                yield frame(first)
+                async for chunk in chunks:
+                    yield frame(chunk)
+                yield end
+            except CastaliaError as error:
+                self.status = as_api_error(error).status
+                yield frame(self.answer.failed(as_api_error(error)))
+            finally:
+                await chunks.aclose()
+
+        headers = {**self.headers, "Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+        return StreamingResponse(events(), media_type="text/event-stream", headers=headers)
+
+    async def _counted(self, updates: AsyncGenerator[list[Update]]) -> AsyncGenerator[list[Update]]:
+        """Pass updates on; record what has been when they end."""
+        metrics, first = self.house.metrics, True
+        metrics.active.inc()
+        try:
+            async for some in updates:
+                if first:
+                    metrics.first.observe(time.perf_counter() - self.started)
+                    first = False
+                yield some
+        except asyncio.CancelledError:
+            self.status = 499
+            raise
+        except Exception as error:
+            self.status = as_api_error(error).status if isinstance(error, CastaliaError) else 500
+            raise
+        finally:
+            metrics.active.dec()
+            self.settle()
+
+    def failed(self, error: BaseException) -> None:
+        """Record a request that comes to no answer."""
+        self.status = as_api_error(error).status if isinstance(error, CastaliaError) else 500
+        self.settle()
+
+    def settle(self) -> None:
+        """Record usage, once."""
+        seconds, usage = time.perf_counter() - self.started, self.answer.usage
+        self.house.metrics.seconds.labels(self.endpoint).observe(seconds)
+        self.house.metrics.count(usage)
+        # In a thread of its own: a database may take its time, and a request that was cancelled cannot wait for it.
+        asyncio.get_running_loop().run_in_executor(None, self.grant.settle, self.endpoint, usage, seconds, self.status)
+
+
+async def answered(
+    request: Request,
+    body: Asked,
+    answer: Answer,
+    *,
+    stream: bool,
+    frame: Callable[[dict[str, Any]], str],
+    end: str = "",
+) -> Response:
+    """Return the response to a checked request: a whole answer, or a stream of `frame`s that closes with `end`.
+
+    Raises CastaliaError if whoever asks may not, or it cannot be done.
+    """
+    house: House = request.app.state.house
+    grant = await asyncio.to_thread(house.gate.enter, secret_of(request), body.model)
+    exchange = Exchange(house, request, request.scope["route"].path, body.model, grant, answer)
+    try:
+        house.known(body.model)
+        messages = await asyncio.to_thread(body.conversation, house.database, grant.key_id)
+        job = await asyncio.to_thread(body.job, await opened(messages, house.open_urls))
+    except BaseException as error:
+        exchange.failed(error)
+        raise
+    updates = house.service.updates(job)
+    if stream:
+        return await exchange.stream(updates, frame, end)
+    return await exchange.whole(updates)
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,141 @@
+"""The server: one FastAPI application with every API, its errors in each API's own shape, health and metrics."""
+
+import secrets
+import sys
+import traceback
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+from urllib.parse import urlsplit
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from starlette.exceptions import HTTPException
+
+from castalia.errors import CastaliaError, nearest
+from castalia.serve import chat_completions, messages, responses, transcriptions
+from castalia.serve.answering import House, secret_of
+from castalia.serve.asking import as_api_error
+from castalia.serve.errors import ApiError
+from castalia.serve.limits import BodyLimit
+
+VERSION = version("castalia")
+ROUTERS = (chat_completions.router, responses.router, messages.router, transcriptions.router)
+
+
+def build_app(house: House) -> FastAPI:
+    """Return the application; when it ends, so does the service."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
+        yield
+        house.service.close()
+
+    app = FastAPI(title="Castalia", version=VERSION, lifespan=lifespan)
+    app.state.house = house
+    house.metrics.watch(house.service.gauges)
+    for router in ROUTERS:
+        app.include_router(router)
+    app.add_exception_handler(CastaliaError, _user_error)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(Exception, _defect)
+
+    @app.middleware("http")
+    async def numbered(request: Request, proceed: Callable[[Request], Awaitable[Response]]) -> Response:
+        request.state.id = f"req_{secrets.token_hex(12)}"
+        if house.is_local and (stranger := _stranger(request)):
+            message = f"without keys this server answers its own machine alone, not {stranger[:80]}"
+            return _answer(request, ApiError(message, 403))
+        response = await proceed(request)
+        response.headers.setdefault("x-request-id", request.state.id)
+        path = request.scope.get("route")
+        house.metrics.requests.labels(getattr(path, "path", "other"), response.status_code).inc()
+        return response
+
+    app.add_middleware(BodyLimit)
+
+    @app.get("/health")
+    async def health() -> dict[str, str]:
+        """Say that the server is there."""
+        return {"status": "ok", "version": VERSION}
+
+    @app.get("/metrics", response_class=PlainTextResponse)
+    async def metrics() -> Response:
+        """Return what is counted, for Prometheus."""
+        return PlainTextResponse(house.metrics.text(), media_type="text/plain; version=0.0.4")
+
+    @app.get("/v1/models")
+    async def models(request: Request) -> dict[str, Any]:
+        """List the models."""
+        house.gate.known(secret_of(request))
+        return {"object": "list", "data": [_model(house, name) for name in house.service.models]}
+
+    @app.get("/v1/models/{model:path}")
+    async def model(model: str, request: Request) -> dict[str, Any]:
+        """Describe one model."""
+        house.gate.known(secret_of(request))
+        return _model(house, house.known(model))
+
+    return app
+
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+def _stranger(request: Request) -> str | None:
+    """Return the name by which a page or program of somebody else's has come here, which a browser would let it."""
+    named = [f"//{request.headers.get('host', '')}", request.headers.get("origin", "//localhost")]
+    return next((name for name in named if urlsplit(name).hostname not in LOOPBACK), None)
+
+
+def _model(house: House, name: str) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": house.began, "owned_by": "castalia", "type": "model",
+            "display_name": name, "created_at": datetime.fromtimestamp(house.began, UTC).isoformat()}  # fmt: skip
+
+
+def _answer(request: Request, error: ApiError) -> Response:
+    name = getattr(request.state, "id", "")
+    is_anthropic = request.url.path.startswith("/v1/messages")
+    body = error.anthropic(name) if is_anthropic else error.openai()
+    return JSONResponse(body, error.status, {"x-request-id": name, **error.headers})
+
+
+async def _user_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, CastaliaError)
+    return _answer(request, as_api_error(error))
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    there = sorted({getattr(route, "path", "") for route in request.app.routes if "/v1/" in getattr(route, "path", "")})
+    message = {
+        404: f"there is nothing at {request.url.path[:80]}: {nearest(request.url.path[:80], there)}",
+        405: f"{request.url.path[:80]} does not take {request.method}",
+    }.get(error.status_code, str(error.detail))
+    return _answer(request, ApiError(message, error.status_code, headers=dict(error.headers or {})))
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    """Name what is wrong in a request, and what would be right."""
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    path = [str(item) for item in first["loc"] if item != "body"]
+    name = ".".join(path)
+    if first["type"] == "json_invalid":
+        return _answer(request, ApiError(f"the body is not JSON: {first.get('ctx', {}).get('error', '')}"))
+    if first["type"] == "extra_forbidden":
+        message, code = f"unknown parameter {name[:80]!r}", "unknown_parameter"
+    elif first["type"] == "missing":
+        message, code = f"{name or 'the body'} is missing", "missing_required_parameter"
+    else:
+        message, code = f"{name or 'the body'}: {first['msg']}", "invalid_value"
+    return _answer(request, ApiError(message, 400, code, name or None))
+
+
+async def _defect(request: Request, error: Exception) -> Response:
+    traceback.print_exception(error, file=sys.stderr)
+    return _answer(request, ApiError("something went wrong here, not in your request; it has been noted", 500))

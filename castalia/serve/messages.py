@@ -1,0 +1,165 @@
+"""`/v1/messages`, as Anthropic's clients use it."""
+
+import json
+import secrets
+from collections.abc import AsyncGenerator
+from typing import Any, Literal
+
+from fastapi import APIRouter, Request, Response
+
+from castalia.document import Call
+from castalia.serve.answering import House, answered, secret_of
+from castalia.serve.asking import dumped, usage_of
+from castalia.serve.chat_completions import agent_event
+from castalia.serve.errors import ApiError
+from castalia.serve.messages_request import CountRequest, MessagesRequest
+from castalia.serve.service import Choice, Update
+from castalia.serve.transcript import Acted, Done, Usage, Words
+
+router = APIRouter()
+STOP_REASONS = {"length": "max_tokens", "time": "max_tokens", "cancelled": "max_tokens", "stop": "stop_sequence"}
+
+
+@router.post("/v1/messages")
+async def create(body: MessagesRequest, request: Request) -> Response:
+    """Go on with a conversation."""
+    return await answered(request, body, Message(body), stream=bool(body.stream), frame=named)
+
+
+@router.post("/v1/messages/count_tokens")
+async def count_tokens(body: CountRequest, request: Request) -> dict[str, int]:
+    """Count the positions that a prompt takes: tokens of text, patches of pictures, frames of sound."""
+    house: House = request.app.state.house
+    house.gate.known(secret_of(request))
+    house.known(body.model)
+    return {"input_tokens": await house.service.count(body.job(body.conversation(house.database, None)))}
+
+
+def named(event: dict[str, Any]) -> str:
+    """Return an event of a stream, named by its type."""
+    return f"event: {event['type']}\ndata: {dumped(event)}\n\n"
+
+
+class Message:
+    """One message in the making: blocks one after the other, and the events that tell of them."""
+
+    def __init__(self, request: MessagesRequest) -> None:
+        self.request, self.id = request, f"msg_{secrets.token_hex(12)}"
+        self.content: list[dict[str, Any]] = []
+        self.choice = Choice()
+        self.done: list[Done] = []
+        self.has_open = False
+
+    @property
+    def usage(self) -> Usage:
+        """What it has cost so far."""
+        return usage_of(self.done)
+
+    def add(self, updates: list[Update]) -> None:
+        """Take in what has happened."""
+        for update in updates:
+            self._events(update)
+
+    async def finish(self) -> None:
+        """Nothing is kept."""
+
+    def whole(self) -> dict[str, Any]:
+        """Return the message as it stands."""
+        return {
+            "id": self.id,
+            "type": "message",
+            "role": "assistant",
+            "model": self.request.model,
+            "content": self.content,
+            "stop_reason": self._why() if self.done else None,
+            "stop_sequence": self._stopped_at(),
+            "usage": self._usage(),
+        }
+
+    def failed(self, error: ApiError) -> dict[str, Any]:
+        """Return what a stream ends with that has failed."""
+        return error.anthropic(self.id)
+
+    async def chunks(self, updates: AsyncGenerator[list[Update]]) -> AsyncGenerator[dict[str, Any]]:
+        """Yield events until the message is complete."""
+        began = False
+        async for some in updates:
+            if not began:
+                began = True
+                yield {"type": "message_start", "message": self.whole()}
+            for update in some:
+                for event in self._events(update):
+                    yield event
+        delta = {"stop_reason": self._why(), "stop_sequence": self._stopped_at()}
+        yield {"type": "message_delta", "delta": delta, "usage": self._usage()}
+        yield {"type": "message_stop"}
+
+    def _events(self, update: Update) -> list[dict[str, Any]]:
+        piece = update.piece
+        if update.agent is not None:
+            return [{"type": "agent", **agent_event(update)}]
+        self.choice.add(piece)
+        if isinstance(piece, Words):
+            return self._words(piece)
+        if isinstance(piece, Acted) and not piece.thought and self.request.tools:
+            return self._tool_use(piece.call)
+        if isinstance(piece, Done):
+            self.done.append(piece)
+            return self._close()
+        return []
+
+    def _words(self, piece: Words) -> list[dict[str, Any]]:
+        kind, field = ("thinking", "thinking") if piece.kind == "thought" else ("text", "text")
+        if kind == "thinking" and not self.request.shows_thoughts:
+            return []
+        events = []
+        if not self.has_open or self.content[-1]["type"] != kind:
+            events = self._open({"type": kind, field: ""} | ({"signature": ""} if kind == "thinking" else {}))
+        self.content[-1][field] += piece.text
+        return [*events, self._delta({"type": f"{kind}_delta", field: piece.text})]
+
+    def _tool_use(self, call: Call) -> list[dict[str, Any]]:
+        events = self._open(
+            {"type": "tool_use", "id": f"toolu_{secrets.token_hex(12)}", "name": call.name, "input": {}}
+        )
+        events.append(self._delta({"type": "input_json_delta", "partial_json": call.arguments}))
+        self.content[-1]["input"] = json.loads(call.arguments)
+        return events + self._close()
+
+    def _open(self, block: dict[str, Any]) -> list[dict[str, Any]]:
+        events = self._close()
+        self.content.append(block)
+        self.has_open = True
+        start = {"type": "content_block_start", "index": len(self.content) - 1, "content_block": block.copy()}
+        return [*events, start]
+
+    def _close(self) -> list[dict[str, Any]]:
+        if not self.has_open:
+            return []
+        self.has_open, events = False, []
+        if self.content[-1]["type"] == "thinking":
+            # Thoughts are not sealed here, but clients send them back only with a signature.
+            self.content[-1]["signature"] = "castalia"
+            events.append(self._delta({"type": "signature_delta", "signature": "castalia"}))
+        return [*events, {"type": "content_block_stop", "index": len(self.content) - 1}]
+
+    def _delta(self, delta: dict[str, Any]) -> dict[str, Any]:
+        return {"type": "content_block_delta", "index": len(self.content) - 1, "delta": delta}
+
+    def _why(self) -> Literal["end_turn", "max_tokens", "stop_sequence", "tool_use"] | str:
+        if self.choice.functions and not self.choice.answer and self.choice.stopped == "end":
+            return "tool_use"
+        return STOP_REASONS.get(self.choice.stopped, "end_turn")
+
+    def _stopped_at(self) -> str | None:
+        stops = self.request.stop_sequences or []
+        return stops[0] if self.choice.stopped == "stop" and len(stops) == 1 else None
+
+    def _usage(self) -> dict[str, int]:
+        usage = self.usage
+        return {
+            "input_tokens": usage.prompt - usage.cached,
+            "cache_read_input_tokens": usage.cached,
+            "cache_creation_input_tokens": 0,
+            "output_tokens": usage.completion,
+        }

@@ -1,0 +1,374 @@
+"""Any model behind an OpenAI-compatible endpoint, served with our reasoning: contemplating, tools and canvas."""
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import httpx
+
+from castalia.actions.action import Action, Session, State
+from castalia.actions.catalog import build_actions
+from castalia.document import Call, Document, Part
+from castalia.engine.context import Context
+from castalia.engine.request import Actor, Budget, Reply, Sampling, Stopped
+from castalia.errors import CastaliaError
+from castalia.reasoning.effort import Thinking
+from castalia.serve.errors import ApiError
+from castalia.serve.remote_messages import as_messages, as_tools, observed
+from castalia.serve.service import Job
+from castalia.serve.transcript import Acted, Done, Piece, Seen, Usage, Words
+from castalia.serve.work import Worker
+
+BRIEFS = (
+    "Solve it step by step.",
+    "Work backwards from what is asked.",
+    "Find a different way from the obvious one.",
+    "Try the first idea that comes to mind, then look for an error in it.",
+    "Check every number and every name in the question before you answer.",
+    "Split the question into parts and solve each.",
+    "Assume that the obvious answer is wrong, and find out why.",
+    "Estimate the answer first, then compute it.",
+)
+ACTIONS = ("canvas", "tools")
+"""What a model behind an endpoint may do, if nothing else is said: without sending out agents itself."""
+MOST_SECONDS = 600.0
+
+
+class RemoteThinking(Thinking):
+    """A way to think of a model that knows nothing of our efforts: the endpoint is told instead."""
+
+    def told(self, prompt: Document) -> Document:
+        """Return the prompt as it is."""
+        return prompt
+
+    def actor(self, prompt: Document, perception: object) -> Actor | None:
+        """Return whoever carries out the calls of one reply to `prompt`; None if it may not act."""
+        return Session(self.actions, State.of(prompt)) if self.acts and self.actions else None
+
+
+@dataclass(eq=False)
+class RemoteRequest:
+    """One reply in the making, as strategies and transcribers know requests."""
+
+    index: int
+    prompt: Document
+    sampling: Sampling
+    budget: Budget
+    actor: Actor | None
+    depth: int = 0
+    stopped: Stopped | None = None
+    words: dict[str, str] = field(default_factory=lambda: {"thought": "", "answer": ""})
+    usage: Usage = field(default_factory=Usage)
+    started: float = field(default_factory=time.perf_counter)
+    task: Future | None = None
+    calls: int = 0
+
+    def reply(self) -> Reply:
+        """Return what has been written, as it stands."""
+        parts = [Part(self.words["thought"], "assistant", thought=True)] if self.words["thought"] else []
+        return Reply(
+            tokens=[0] * self.usage.completion,
+            logprobs=[],
+            stopped=self.stopped or "length",
+            thoughts=self.words["thought"].strip(),
+            answer=self.words["answer"].strip(),
+            document=Document((*parts, Part(self.words["answer"].strip(), "assistant"))),
+            sequence=Context().sequence(1, 1),
+            prompt_tokens=self.usage.prompt,
+            cached_tokens=self.usage.cached,
+            seconds=time.perf_counter() - self.started,
+        )
+
+
+@dataclass(frozen=True)
+class RemoteEvent:
+    """As `engine.Event`, with `piece` for what is no token of ours."""
+
+    request: RemoteRequest
+    piece: Piece
+    token: int | None = None
+    observation: Document | None = None
+    reply: Reply | None = None
+
+
+class Passing:
+    """A transcriber of events that are pieces already."""
+
+    def take(self, events: list[Any]) -> list[Piece]:
+        """Return the pieces."""
+        return [event.piece for event in events]
+
+
+class RemoteService(Worker):
+    """A model called `model` behind the endpoint `url` (…/v1)."""
+
+    briefs = BRIEFS
+
+    def __init__(self, url: str, model: str, key: str | None = None) -> None:
+        self.url, self.model = url.rstrip("/"), model
+        self.headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self.loop = asyncio.new_event_loop()
+        threading.Thread(target=self.loop.run_forever, name="endpoint", daemon=True).start()
+
+    @cached_property
+    def client(self) -> httpx.AsyncClient:
+        """The connection to the endpoint, made in its thread's loop."""
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=64)
+        timeout = httpx.Timeout(MOST_SECONDS, connect=10.0)
+        return httpx.AsyncClient(headers=self.headers, limits=limits, timeout=timeout, trust_env=False)
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The one model's name."""
+        return (self.model,)
+
+    @property
+    def gauges(self) -> dict[str, tuple[str, Callable[[], float]]]:
+        """Nothing: what the endpoint does is its own."""
+        return {}
+
+    def close(self) -> None:
+        """Close connections and end the thread."""
+        asyncio.run_coroutine_threadsafe(self.client.aclose(), self.loop).result(5)
+        self.loop.call_soon_threadsafe(self.loop.stop)
+
+    async def count(self, job: Job) -> int:
+        """Raise ApiError: only the endpoint's own tokenizer could tell."""
+        raise ApiError("tokens of a model behind an endpoint cannot be counted before they are read", 501)
+
+    def thinking(self, job: Job) -> RemoteThinking:
+        """Return how a job is thought about; to act it must be asked to."""
+        names = job.actions if job.actions is not None else ()
+        seconds = job.contemplate.seconds if job.contemplate else None
+        effort = "high" if job.effort in ("none", "minimal") and names else job.effort
+        return RemoteThinking(effort, build_actions(names), seconds, job.max_tokens)
+
+    def transcriber(self) -> Passing:
+        """Return a transcriber that has nothing to do."""
+        return Passing()
+
+    def seat(self, job: Job, ready: Callable[[], None]) -> "RemoteSeat":
+        """Return a place to ask from."""
+        return RemoteSeat(self, job, ready)
+
+    def submit(self, seat: "RemoteSeat", job: Job) -> list[RemoteRequest]:
+        """Submit a request for each choice."""
+        thinking = self.thinking(job)
+        return [
+            seat.submit(job.prompt, job.sampling, thinking.budget, thinking.actor(job.prompt, None), n)
+            for n in range(job.sampling.n)
+        ]
+
+
+class RemoteSeat:
+    """An endpoint as one job sees it, with the methods of `engine.shared.Seat`."""
+
+    perception = None
+
+    def __init__(self, service: RemoteService, job: Job, ready: Callable[[], None]) -> None:
+        self.service, self.job, self.ready = service, job, ready
+        self._events: list[RemoteEvent] = []
+        self._error: Exception | None = None
+        self._changed = threading.Condition()
+
+    def submit(
+        self, prompt: Document, sampling: Sampling, budget: Budget, actor: Actor | None = None, index: int = 0
+    ) -> RemoteRequest:
+        """Send one prompt for one reply."""
+        request = RemoteRequest(index, prompt, sampling, budget, actor)
+        request.task = asyncio.run_coroutine_threadsafe(self._answer(request), self.service.loop)
+        return request
+
+    def step(self) -> list[RemoteEvent]:
+        """Wait until something happens, and return it. Raises CastaliaError if the endpoint fails."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._events or self._error)
+        return self.take()
+
+    def take(self) -> list[RemoteEvent]:
+        """Return what has happened since the last time. Raises CastaliaError if the endpoint fails."""
+        with self._changed:
+            events, self._events = self._events, []
+            if self._error is not None and not events:
+                error, self._error = self._error, None
+                raise error
+            return events
+
+    def cancel(self, request: RemoteRequest) -> Reply | None:
+        """Stop a request and return what it has written; None if it is done."""
+        if request.stopped is not None:
+            return None
+        request.stopped = "cancelled"
+        assert request.task is not None
+        request.task.cancel()
+        return request.reply()
+
+    def leave(self, requests: list[RemoteRequest]) -> None:
+        """Stop requests."""
+        for request in requests:
+            self.cancel(request)
+
+    def _give(self, request: RemoteRequest, piece: Piece, reply: Reply | None = None) -> None:
+        if isinstance(piece, Words):
+            request.words[piece.kind] += piece.text
+        with self._changed:
+            is_news = not self._events and self._error is None
+            self._events.append(RemoteEvent(request, piece, reply=reply))
+            self._changed.notify()
+        if is_news:
+            self.ready()
+
+    async def _answer(self, request: RemoteRequest) -> None:
+        try:
+            async with asyncio.timeout(request.budget.seconds):
+                stopped = await self._turns(request)
+        except TimeoutError:
+            stopped = "time"
+        except Exception as error:
+            said = error if isinstance(error, CastaliaError) else _failed(self.service.url, error)
+            with self._changed:
+                self._error = said
+                self._changed.notify()
+            self.ready()
+            return
+        if request.stopped is None:
+            request.stopped = stopped
+            reply = request.reply()
+            self._give(request, Done(stopped, reply.answer, request.usage), reply)
+
+    async def _turns(self, request: RemoteRequest) -> Stopped:
+        """Ask, carry out what is called, and ask again, until there is an answer or a call that is the client's."""
+        messages = as_messages(request.prompt)
+        session = request.actor if isinstance(request.actor, Session) else None
+        for turn in range(request.budget.actions + 1):
+            acts = session.actions if session and turn < request.budget.actions else {}
+            said, calls, finish = await self._ask(request, messages, acts)
+            ours = [call for call in calls if call["function"]["name"] in acts]
+            for call in calls:
+                made = Call(call["function"]["name"], call["function"]["arguments"] or "{}")
+                self._give(request, Acted(made, request.calls, call in ours))
+                request.calls += 1
+            if not ours or len(ours) < len(calls):
+                return "length" if finish == "length" else "end"
+            messages.append({"role": "assistant", "content": said or None, "tool_calls": calls})
+            assert session is not None
+            for call in ours:
+                seen = await _carried_out(
+                    session, Call(call["function"]["name"], call["function"]["arguments"] or "{}")
+                )
+                self._give(request, Seen(seen))
+                messages += observed(call["id"], seen)
+        return "length"
+
+    async def _ask(
+        self, request: RemoteRequest, messages: list[dict[str, Any]], acts: Mapping[str, Action]
+    ) -> tuple[str, list[dict[str, Any]], str | None]:
+        """Return words, calls and why it ended, of one turn."""
+        body = self._body(request, messages, acts)
+        said, calls, finish = "", dict[int, dict[str, Any]](), None
+        async for chunk in _chunks(self.service, body):
+            if usage := chunk.get("usage"):
+                request.usage += _usage(usage)
+            for choice in chunk.get("choices") or ():
+                delta = choice.get("delta") or {}
+                if thought := delta.get("reasoning_content") or delta.get("reasoning"):
+                    self._give(request, Words("thought", thought))
+                if text := delta.get("content"):
+                    said += text
+                    self._give(request, Words("answer", text))
+                for part in delta.get("tool_calls") or ():
+                    _add(calls.setdefault(part.get("index", 0), {}), part)
+                finish = choice.get("finish_reason") or finish
+        return said, [calls[number] for number in sorted(calls)], finish
+
+    def _body(
+        self, request: RemoteRequest, messages: list[dict[str, Any]], acts: Mapping[str, Action]
+    ) -> dict[str, Any]:
+        """Return what the endpoint is asked; what is as everybody has it is left out."""
+        job, sampling = self.job, request.sampling
+        tools = as_tools(acts, job.functions)
+        choice = job.tool_choice
+        named = {"type": "function", "function": {"name": choice}}
+        wanted: dict[str, Any] = {
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p if sampling.top_p < 1 else None,
+            "seed": sampling.seed + request.index,
+            "stop": list(sampling.stop) or None,
+            "max_tokens": job.max_tokens,
+            "reasoning_effort": None if job.effort == "medium" else job.effort,
+            "tools": tools or None,
+            "tool_choice": (choice if choice in ("none", "auto", "required") else named) if tools else None,
+            "response_format": _format(job.schema),
+        }
+        given = {name: value for name, value in wanted.items() if value is not None}
+        stream = {"stream": True, "stream_options": {"include_usage": True}}
+        return {"model": self.service.model, "messages": messages, **stream, **given}
+
+
+def _format(schema: dict[str, Any] | None) -> dict[str, Any] | None:
+    if schema is None:
+        return None
+    named = {"name": "answer", "schema": schema, "strict": True}
+    return {"type": "json_schema", "json_schema": named} if schema else {"type": "json_object"}
+
+
+def _usage(usage: dict[str, Any]) -> Usage:
+    prompt, completion = usage.get("prompt_tokens_details") or {}, usage.get("completion_tokens_details") or {}
+    return Usage(
+        usage.get("prompt_tokens") or 0,
+        prompt.get("cached_tokens") or 0,
+        usage.get("completion_tokens") or 0,
+        completion.get("reasoning_tokens") or 0,
+    )
+
+
+def _add(call: dict[str, Any], part: dict[str, Any]) -> None:
+    """Add a piece of a call to what there is of it."""
+    call.setdefault("id", part.get("id") or f"call_{id(call):x}")
+    call.setdefault("type", "function")
+    function = call.setdefault("function", {"name": "", "arguments": ""})
+    for name in ("name", "arguments"):
+        function[name] += (part.get("function") or {}).get(name) or ""
+
+
+async def _chunks(service: RemoteService, body: dict[str, Any]) -> AsyncGenerator[dict[str, Any]]:
+    """Yield what the endpoint streams. Raises ApiError with what it says if it refuses."""
+    async with service.client.stream("POST", f"{service.url}/chat/completions", json=body) as response:
+        if response.status_code != 200:
+            text = (await response.aread()).decode(errors="replace")
+            raise _refused(response.status_code, text)
+        async for line in response.aiter_lines():
+            if line.startswith("data:") and (data := line[5:].strip()) != "[DONE]":
+                chunk = json.loads(data)
+                if "error" in chunk:
+                    raise _refused(502, data)
+                yield chunk
+
+
+def _refused(status: int, text: str) -> ApiError:
+    try:
+        error = json.loads(text)["error"]
+        said = error["message"] if isinstance(error, dict) else str(error)
+    except (ValueError, KeyError, TypeError):
+        said = text[:300]
+    # A key that the endpoint does not take is no fault of the client's.
+    return ApiError(f"the model's endpoint says: {said}", status if status in (400, 404, 413, 429) else 502)
+
+
+def _failed(url: str, error: Exception) -> ApiError:
+    return ApiError(f"the model's endpoint {url} cannot be reached: {error or type(error).__name__}", 502)
+
+
+async def _carried_out(session: Session, call: Call) -> Document:
+    """Carry out a call beside the loop; what takes its time is waited for."""
+    outcome = await asyncio.to_thread(session.act, call)
+    if isinstance(outcome, Future):
+        return await asyncio.wrap_future(outcome)
+    assert isinstance(outcome, Document)
+    return outcome

@@ -1,0 +1,79 @@
+"""Start the server: the model, the keys, the address, and what to open."""
+
+import socket
+from pathlib import Path
+
+import uvicorn
+
+from castalia.assistant import Assistant
+from castalia.console import console
+from castalia.errors import CastaliaError
+from castalia.serve.access import Gate
+from castalia.serve.answering import House
+from castalia.serve.app import LOOPBACK, build_app
+from castalia.serve.commands import database_url
+from castalia.serve.database import open_database
+from castalia.serve.local import LocalService
+from castalia.serve.remote import RemoteService
+from castalia.serve.service import Service
+
+
+def serve(service: Service, host: str, port: int, database: str | None = None, *, open_urls: bool = False) -> None:
+    """Serve until it is stopped.
+
+    Without keys it is open to all on a loopback address and does not start on any other. Raises CastaliaError if it
+    cannot start: no key, or the address is in use.
+    """
+    kept = open_database(database_url(database))
+    has_keys = any(key.revoked is None for key in kept.keys())  # noqa: SIM118
+    is_open = not has_keys and host in LOOPBACK
+    if not has_keys and not is_open:
+        raise CastaliaError(f"{host} can be reached by others: make a key first (castalia keys create NAME)")
+    door = listening(host, port)
+    house = House(service, Gate(kept, is_open), kept, open_urls, is_local=is_open)
+    address = f"http://{f'[{host}]' if ':' in host else host}:{door.getsockname()[1]}"
+    say = console.print
+    say(f"open [bold]{address}[/] for the app; {address}/v1 is the API, {address}/docs describes it", soft_wrap=True)
+    say("no keys: whoever is on this machine may ask" if is_open else f"keys: {kept.place}", style="dim")
+    config = uvicorn.Config(build_app(house), log_level="warning", timeout_graceful_shutdown=5, server_header=False)
+    try:
+        uvicorn.Server(config).run(sockets=[door])
+    finally:
+        kept.close()
+
+
+def local_service(run: Path, name: str | None = None) -> LocalService:
+    """Return a service of the newest checkpoint of a run, called as its directory if nothing else is said."""
+    return LocalService(Assistant.load(run), name or run.resolve().name)
+
+
+def remote_service(url: str, model: str | None, key: str | None = None) -> RemoteService:
+    """Return a service of the model behind an OpenAI-compatible endpoint. Raises CastaliaError if it is not named."""
+    if not url.startswith(("http://", "https://")):
+        raise CastaliaError(f"--backend is an address such as http://127.0.0.1:8080/v1, not {url!r}")
+    if not model:
+        raise CastaliaError("--backend needs --model: the name that the endpoint knows its model by")
+    return RemoteService(url, model, key)
+
+
+def newest_run(runs: Path) -> Path:
+    """Return the run in `runs` that was trained last. Raises CastaliaError if there is none."""
+    found = [path.parent for path in runs.glob("*/checkpoints") if (path.parent / "recipe.json").exists()]
+    if not found:
+        raise CastaliaError(
+            f"there is no trained model in {runs}: make one (castalia run pocket), or name its directory"
+        )
+    return max(found, key=lambda path: (path / "checkpoints").stat().st_mtime)
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """Return a socket that listens at an address. Raises CastaliaError if that cannot be."""
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        made = socket.socket(family, socket.SOCK_STREAM)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind(address)
+        made.listen(1024)
+        return made
+    except OSError as error:
+        raise CastaliaError(f"cannot listen at {host}:{port}: {error.strerror or error}") from error

@@ -1,0 +1,173 @@
+"""What one request writes, piece by piece: thoughts, calls, what came back, the answer, as soon as they are certain."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from castalia.document import Call, Document
+from castalia.engine.engine import Event
+from castalia.engine.reading import Reader
+from castalia.engine.request import Reply
+
+Kind = Literal["thought", "answer"]
+
+
+@dataclass(frozen=True)
+class Token:
+    """A token of an answer: how it reads (in bytes, for it may be part of a character), and its log-probability."""
+
+    raw: bytes
+    logprob: float
+    others: tuple["Token", ...] = ()
+    """The likeliest tokens in its place, itself among them, where they are wanted."""
+
+
+@dataclass(frozen=True)
+class Words:
+    """More words of a thought or of the answer."""
+
+    kind: Kind
+    text: str
+    tokens: tuple[Token, ...] = ()
+
+
+@dataclass(frozen=True)
+class Acted:
+    """A call, in thought or not, with its number among the calls."""
+
+    call: Call
+    number: int
+    thought: bool
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a call has returned."""
+
+    document: Document
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Tokens: of the prompt, of these found in the cache; written, of these in thought."""
+
+    prompt: int = 0
+    cached: int = 0
+    completion: int = 0
+    reasoning: int = 0
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(
+            self.prompt + other.prompt,
+            self.cached + other.cached,
+            self.completion + other.completion,
+            self.reasoning + other.reasoning,
+        )
+
+
+@dataclass(frozen=True)
+class Done:
+    """The reply is complete: why it stopped, the whole answer, and what it has cost."""
+
+    stopped: str
+    answer: str
+    usage: Usage
+
+
+Piece = Words | Acted | Seen | Done
+
+
+def usage_of(reply: Reply, thought_tokens: int) -> Usage:
+    """Return what one reply has cost."""
+    return Usage(reply.prompt_tokens, reply.cached_tokens, len(reply.tokens), thought_tokens)
+
+
+@dataclass
+class Transcript:
+    """Takes the events of one request. All its words together are the reply's thoughts and its answer."""
+
+    reader: Reader
+    written: dict[Kind, str] = field(default_factory=lambda: {"thought": "", "answer": ""})
+    count: int = 0
+    calls: int = 0
+    thought: bool = False
+    calling: bool = False
+    _ids: list[int] = field(default_factory=list)
+    _before: str = ""
+    """What had been written of its kind before this run of tokens."""
+    _tokens: list[Token] = field(default_factory=list)
+
+    def take(self, events: list[Event]) -> list[Piece]:
+        """Return what has become certain by these events."""
+        pieces: list[Piece] = []
+        for event in events:
+            if event.token is not None:
+                pieces += self._token(event)
+            elif event.observation is not None:
+                pieces += [*self._words(whole=True), Seen(event.observation)]
+                self._begin()
+            elif event.reply is not None:
+                pieces += self._finish(event)
+        if not (pieces and isinstance(pieces[-1], Done)) and not self.calling:
+            stops = events[-1].request.sampling.stop if events else ()
+            pieces += self._words(held_back=max(map(len, stops), default=1) - 1)
+        return pieces
+
+    def _token(self, event: Event) -> list[Piece]:
+        token, special = event.token, self.reader.special
+        assert token is not None
+        logprob = event.request.logprobs[self.count]
+        top = event.request.tops[self.count] if event.request.sampling.top_logprobs else []
+        self.count += 1
+        bytes_of = self.reader.perception.tokenizer.bytes_of
+        if token not in self.reader.marks:
+            self._ids.append(token)
+            if not self.thought and not self.calling:
+                others = tuple(Token(bytes_of(other), value) for other, value in top)
+                self._tokens.append(Token(bytes_of(token), logprob, others))
+            return []
+        pieces: list[Piece] = []
+        if self.calling and token == special["/call"]:
+            pieces.append(Acted(self.reader.call(self._ids), self.calls, self.thought))
+            self.calls += 1
+        elif not self.calling:
+            pieces += self._words(whole=True)
+        if token == special["think"]:
+            self.thought = True
+        elif token == special["/think"]:
+            self.thought = False
+        self.calling = token == special["call"]
+        self._begin()
+        return pieces
+
+    def _begin(self) -> None:
+        self._ids = []
+        self._before = self.written["thought" if self.thought else "answer"]
+
+    def _words(self, held_back: int = 0, whole: bool = False) -> list[Piece]:
+        """Return what is new of this run; of an answer not the last characters, which may begin a text that ends it."""
+        kind: Kind = "thought" if self.thought else "answer"
+        text = self.reader.decode(self._ids)
+        text = text.strip() if whole else text.strip().rstrip("\N{REPLACEMENT CHARACTER}").rstrip()
+        text = f"{self._before} {text}" if self._before and text else self._before or text
+        if kind == "answer" and held_back and not whole:
+            text = text[:-held_back].rstrip()
+        return self._more(kind, text)
+
+    def _more(self, kind: Kind, text: str) -> list[Piece]:
+        new = text[len(self.written[kind]) :]
+        if not new:
+            return []
+        self.written[kind] = text
+        tokens: tuple[Token, ...] = ()
+        if kind == "answer":
+            tokens, self._tokens = tuple(self._tokens), []
+        return [Words(kind, new, tokens)]
+
+    def _finish(self, event: Event) -> list[Piece]:
+        reply = event.reply
+        assert reply is not None
+        return [
+            *self._more("thought", reply.thoughts),
+            *self._more("answer", reply.answer),
+            Done(reply.stopped, reply.answer, usage_of(reply, event.request.thought)),
+        ]

@@ -1,0 +1,182 @@
+"""How a job is worked on beside others: by one chain (or `n`), or by several agents that contemplate."""
+
+import asyncio
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Callable
+from typing import Any, Protocol
+
+from castalia.engine.engine import Event
+from castalia.reasoning.contemplate import Contemplate
+from castalia.reasoning.effort import Thinking
+from castalia.serve.service import Job, Update
+from castalia.serve.transcript import Done, Piece, Usage, Words
+
+BREATH = 0.04
+"""Seconds between two pieces of one stream: what was written meanwhile goes together."""
+TEMPERATURE = 0.5
+"""At which agents draw their tokens, if nothing else is said."""
+
+
+class Transcriber(Protocol):
+    """Takes the events of one request; returns what has become certain by them."""
+
+    def take(self, events: list[Event]) -> list[Piece]:
+        """Return the next pieces."""
+        ...
+
+
+class Worker(ABC):
+    """A `Service` in terms of seats: places that requests are submitted at, and that tell what happens to them.
+
+    A seat is an `engine.shared.Seat`, or has the same methods.
+    """
+
+    briefs: tuple[str, ...] = ()
+    """What agents are told."""
+
+    @abstractmethod
+    def seat(self, job: Job, ready: Callable[[], None]) -> Any:
+        """Return a place to ask from; `ready` is called in any thread when there are events after none."""
+
+    @abstractmethod
+    def submit(self, seat: Any, job: Job) -> list[Any]:
+        """Submit one request for each choice. Raises CastaliaError if that cannot be."""
+
+    @abstractmethod
+    def transcriber(self) -> Transcriber:
+        """Return a transcriber of one request."""
+
+    @abstractmethod
+    def thinking(self, job: Job) -> Thinking:
+        """Return how a job is thought about."""
+
+    async def updates(self, job: Job) -> AsyncGenerator[list[Update]]:
+        """Yield what happens until all choices are done; whoever stops listening cancels the rest."""
+        loop, ready = asyncio.get_running_loop(), asyncio.Event()
+
+        def wake() -> None:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(ready.set)
+
+        if job.contemplate is not None and job.contemplate.agents > 1:
+            work: _Chains | _Contemplation = _Contemplation(self, job, wake)
+        else:
+            work = await asyncio.to_thread(_Chains, self, job, wake)
+        try:
+            while not work.done:
+                await ready.wait()
+                ready.clear()
+                if updates := work.take():
+                    yield updates
+                    if not work.done:
+                        await asyncio.sleep(BREATH)
+        finally:
+            work.stop()
+
+
+def _by_request(events: list[Event]) -> dict[Any, list[Event]]:
+    of: dict[Any, list[Event]] = {}
+    for event in events:
+        of.setdefault(event.request, []).append(event)
+    return of
+
+
+class _Chains:
+    """A job answered by `n` replies, each with its transcriber."""
+
+    def __init__(self, worker: Worker, job: Job, wake: Callable[[], None]) -> None:
+        self.seat = worker.seat(job, wake)
+        self.choices = {request: (choice, worker.transcriber())
+                        for choice, request in enumerate(worker.submit(self.seat, job))}  # fmt: skip
+        self.left = len(self.choices)
+
+    @property
+    def done(self) -> bool:
+        return self.left == 0
+
+    def take(self) -> list[Update]:
+        updates = []
+        for request, events in _by_request(self.seat.take()).items():
+            if request in self.choices:  # and not an agent that it has sent out
+                choice, transcriber = self.choices[request]
+                updates += [Update(choice, piece) for piece in transcriber.take(events)]
+        self.left -= sum(isinstance(update.piece, Done) for update in updates)
+        return updates
+
+    def stop(self) -> None:
+        if not self.done:
+            self.seat.leave(list(self.choices))
+
+
+class _StoppedError(Exception):
+    """Nobody listens any more."""
+
+
+class _Contemplation:
+    """A job answered by several agents, in a thread of their strategy."""
+
+    def __init__(self, worker: Worker, job: Job, wake: Callable[[], None]) -> None:
+        self.worker, self.job, self.wake = worker, job, wake
+        self.rounds: list[dict[Any, Transcriber]] = []
+        self.events: list[Event] = []
+        self.answer: str | None = None
+        self.usage, self.error = Usage(), None
+        self.done = self.stopped = False
+        self.lock = threading.Lock()
+        threading.Thread(target=self._run, name="contemplation", daemon=True).start()
+
+    def _run(self) -> None:
+        job = self.job
+        assert job.contemplate is not None
+        agents, temperature = job.contemplate.agents, job.sampling.temperature or TEMPERATURE
+        answer, error = None, None
+        try:
+            thinking, seat = self.worker.thinking(job), self.worker.seat(job, lambda: None)
+            strategy = Contemplate(agents, thinking, temperature, self._watch, briefs=self.worker.briefs)
+            answer = strategy.answer(seat, [job.prompt], job.sampling.seed)[0].answer
+        except Exception as raised:
+            error = raised
+        with self.lock:
+            self.answer, self.error = answer, error
+        self.wake()
+
+    def _watch(self, event: Event) -> None:
+        if self.stopped:
+            raise _StoppedError
+        with self.lock:
+            is_news = not self.events
+            self.events.append(event)
+        if is_news:
+            self.wake()
+
+    def take(self) -> list[Update]:
+        with self.lock:
+            events, self.events = self.events, []
+            answer, error = self.answer, self.error
+        updates: list[Update] = []
+        for request, its in _by_request([event for event in events if not event.request.depth]).items():
+            number = self._round(request)
+            pieces = self.rounds[number][request].take(its)
+            updates += [Update(0, piece, request.index, number) for piece in pieces]
+        self.usage = sum((update.piece.usage for update in updates if isinstance(update.piece, Done)), self.usage)
+        self.done = error is not None or answer is not None
+        if error is not None:
+            raise error
+        if answer is not None:
+            stopped = "end" if answer else "length"
+            updates += [Update(0, Words("answer", answer)), Update(0, Done(stopped, answer, self.usage))]
+        return updates
+
+    def _round(self, request: Any) -> int:
+        """Return the round that a request belongs to: whoever comes a second time begins the next."""
+        known = next((number for number, requests in enumerate(self.rounds) if request in requests), None)
+        if known is None:
+            if not self.rounds or request.index in {other.index for other in self.rounds[-1]}:
+                self.rounds.append({})
+            known = len(self.rounds) - 1
+            self.rounds[known][request] = self.worker.transcriber()
+        return known
+
+    def stop(self) -> None:
+        self.stopped = True
