@@ -251,8 +251,9 @@ def serve(
     if backend:
         service = server.remote_service(backend, model, os.environ.get(backend_key))
     else:
-        service = server.local_service(run or server.newest_run(RUNS), model)
-    server.serve(service, host, port, database, open_urls=open_urls)
+        run = run or server.newest_run(RUNS)
+        service = server.local_service(run, model)
+    server.serve(service, host, port, database, open_urls=open_urls, run=run)
 
 
 def figures(readme: Path = Path("README.md"), docs: Path = Path("docs"), run: Path | None = None) -> None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -26,8 +27,8 @@ VERSION = version("castalia")
 ROUTERS = (chat_completions.router, responses.router, messages.router, transcriptions.router)
 
 
-def build_app(house: House) -> FastAPI:
-    """Return the application; when it ends, so does the service."""
+def build_app(house: House, *, page: bool = False, run: Path | None = None) -> FastAPI:
+    """Return the application, with its page if wanted (`run` is what is served); when it ends, so does the service."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
@@ -80,6 +81,10 @@ def build_app(house: House) -> FastAPI:
         house.gate.known(secret_of(request))
         return _model(house, house.known(model))
 
+    if page:
+        from castalia.serve.page import mount
+
+        return mount(app, house, run)
     return app
 
 
@@ -111,7 +116,7 @@ async def _user_error(request: Request, error: Exception) -> Response:
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    there = sorted({getattr(route, "path", "") for route in request.app.routes if "/v1/" in getattr(route, "path", "")})
+    there = request.app.openapi()["paths"]
     message = {
         404: f"there is nothing at {request.url.path[:80]}: {nearest(request.url.path[:80], there)}",
         405: f"{request.url.path[:80]} does not take {request.method}",

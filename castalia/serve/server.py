@@ -18,8 +18,16 @@ from castalia.serve.remote import RemoteService
 from castalia.serve.service import Service
 
 
-def serve(service: Service, host: str, port: int, database: str | None = None, *, open_urls: bool = False) -> None:
-    """Serve until it is stopped.
+def serve(
+    service: Service,
+    host: str,
+    port: int,
+    database: str | None = None,
+    *,
+    open_urls: bool = False,
+    run: Path | None = None,
+) -> None:
+    """Serve until it is stopped; `run` is the run that is served, if it is one.
 
     Without keys it is open to all on a loopback address and does not start on any other. Raises CastaliaError if it
     cannot start: no key, or the address is in use.
@@ -35,7 +43,8 @@ def serve(service: Service, host: str, port: int, database: str | None = None, *
     say = console.print
     say(f"open [bold]{address}[/] for the app; {address}/v1 is the API, {address}/docs describes it", soft_wrap=True)
     say("no keys: whoever is on this machine may ask" if is_open else f"keys: {kept.place}", style="dim")
-    config = uvicorn.Config(build_app(house), log_level="warning", timeout_graceful_shutdown=5, server_header=False)
+    app = build_app(house, page=True, run=run)
+    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5, server_header=False)
     try:
         uvicorn.Server(config).run(sockets=[door])
     finally:

@@ -4,6 +4,7 @@ import random
 import string
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 
@@ -113,6 +114,11 @@ class Box:
     width: int
     detail: str
 
+    @property
+    def place(self) -> str:
+        """Its colour and where it stands, as thoughts say it."""
+        return f"{self.colour} {self.row} {self.column}"
+
     def look(self) -> Call:
         """Return the call that looks at this box, and nothing else, at full resolution."""
         return call("crop", [self.row, self.column, 1, self.width])
@@ -125,8 +131,8 @@ class Search:
     ``perception.max_side`` must be. A character's dots are 4 × 4 pixels, half of them darker than the grey field and
     half as much lighter: one pixel of the first look is the mean of these, so **it is the same picture whatever the
     boxes hold**, and every question is `hidden`. Steps say which boxes stand where (before
-    the first question), and look at one or two of them closer; what then is seen of a box is its frame's colour and the
-    few patches with the characters.
+    the first question) and which of them is wanted, and look at one or two closer; what then is seen of a box is its
+    frame's colour and the few patches with the characters.
 
     Difficulty 1 has two or three boxes with digits; letters (3), three boxes to find one among (5), look-alike colours
     such as dark and light blue (6) and two-digit numbers (7) follow; 10 has up to ten boxes. The details of one picture
@@ -155,7 +161,8 @@ class Search:
         kinds = [kind for kind in _kinds(sort) if FROM_DIFFICULTY.get(kind, 1) <= difficulty]
         chosen = rng.sample(kinds, min(level.questions, len(kinds)))
         first, *others = (_question(kind, sort, boxes, level, rng) for kind in chosen)
-        questions = (replace(first, steps=(_seen(boxes), *first.steps)), *others)
+        places = ", ".join(box.place for box in boxes)
+        questions = (replace(first, steps=(f"{places}; {first.steps[0]}", *first.steps[1:])), *others)
         context = Document((Part(draw(boxes, self.seen_side), "user"),))
         return Example(self.name, seed, difficulty, split, context, questions)
 
@@ -206,11 +213,6 @@ def _boxes(sort: str, level: Level, seen_side: int, rng: random.Random) -> tuple
     return tuple(boxes)
 
 
-def _seen(boxes: tuple[Box, ...]) -> str:
-    """Return what the first look shows, from which every place to look at again can be copied."""
-    return ", ".join(f"{box.colour} {box.row} {box.column}" for box in boxes)
-
-
 def _kinds(sort: str) -> list[str]:
     return ["read", "find"] if sort == "letter" else ["read", "find", "larger", "sum"]
 
@@ -221,12 +223,12 @@ def _question(kind: str, sort: str, boxes: tuple[Box, ...], level: Level, rng: r
     chosen = rng.choice(named)
     possible = len(DETAILS[sort])
     if kind == "read":
-        answer, steps, chance = chosen.detail, (chosen.look(),), 1 / possible
+        answer, steps, chance = chosen.detail, (chosen.place, chosen.look()), 1 / possible
     elif kind == "find":
         answer, steps, chance = chosen.colour, _until_found(named, chosen), 1 / len(named)
     else:
         a, b = named
-        steps = (a.look(), a.detail, b.look(), b.detail)
+        steps = (a.place, a.look(), f"{a.detail}, {b.place}", b.look(), b.detail)
         if kind == "larger":
             answer, chance = max(named, key=lambda box: int(box.detail)).colour, 1 / 2
         else:
@@ -243,9 +245,10 @@ def _question(kind: str, sort: str, boxes: tuple[Box, ...], level: Level, rng: r
 
 def _until_found(named: list[Box], wanted: Box) -> tuple[str | Call, ...]:
     """Look at one box after the other; if it is none of the others, it is the last."""
-    steps: list[str | Call] = []
-    for box in named[:-1]:
+    steps: list[str | Call] = [named[0].place]
+    for box, following in pairwise(named):
         steps += [box.look(), box.detail]
-        if box is wanted:
+        if box is wanted or following is named[-1]:
             break
+        steps[-1] = f"{box.detail}, {following.place}"
     return tuple(steps)

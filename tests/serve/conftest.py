@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 import pytest
 import uvicorn
+from fastapi import FastAPI
 from sqlalchemy import create_engine
 
 from castalia.recipes import load_recipe
@@ -123,9 +124,16 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
         def run(service: Service, database: Database | None = None, *, open_to_all: bool = True, **more: Any) -> str:
             kept = database or open_database(f"sqlite:///{tmp_path / 'castalia.db'}")
-            return servers.enter_context(serving(House(service, Gate(kept, open_to_all), kept, **more)))
+            return servers.enter_context(serving(build_app(House(service, Gate(kept, open_to_all), kept, **more))))
 
         yield run
+
+
+@pytest.fixture
+def start_app() -> Iterator[Callable[[FastAPI], str]]:
+    """Return a function that serves any application and returns its address."""
+    with ExitStack() as servers:
+        yield lambda app: servers.enter_context(serving(app))
 
 
 @pytest.fixture(scope="session")
@@ -140,15 +148,15 @@ def service(trained: Path) -> Iterator[LocalService]:
 def address(service: LocalService, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Return the address of a server of the small model that is open to all."""
     kept = open_database(f"sqlite:///{tmp_path_factory.mktemp('address') / 'castalia.db'}")
-    with serving(House(service, Gate(kept, True), kept)) as where:
+    with serving(build_app(House(service, Gate(kept, True), kept))) as where:
         yield where
 
 
 @contextmanager
-def serving(house: House) -> Iterator[str]:
-    """Serve a house in a thread while this lasts; its service stays open."""
+def serving(app: FastAPI) -> Iterator[str]:
+    """Serve an application in a thread while this lasts; a service in it stays open."""
     socket = listening("127.0.0.1", 0)
-    server = uvicorn.Server(uvicorn.Config(build_app(house), log_level="warning", lifespan="off"))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]}, daemon=True)
     thread.start()
     while not server.started:

@@ -106,7 +106,8 @@ def broken(rng: random.Random) -> bytes:
     return rng.choice(
         [
             b"", b"null", b"[]", b"1", b'"a"', b"{", b"\xff\xfe", rng.randbytes(200),
-            whole[: rng.randrange(len(whole))], b"[" * 20_000, b'{"a":' * 20_000, whole.replace(b"0.5", b"NaN"), whole.replace(b"0.5", b"1e999"),
+            whole[: rng.randrange(len(whole))], b"[" * 20_000,
+            b'{"a":' * 20_000, whole.replace(b"0.5", b"NaN"), whole.replace(b"0.5", b"1e999"),
             whole + whole, whole.replace(b'"small"', b'"small","model":"other"'), whole.replace(b"8", b"9" * 4000),
         ]
     )  # fmt: skip

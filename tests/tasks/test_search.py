@@ -160,7 +160,12 @@ def test_answers_follow_from_what_the_looks_show() -> None:
             else:
                 assert int(question.answer) == sum(map(int, details.values())) and list(details) == asked
                 assert str(question.steps[-1]).endswith(f"={question.answer}")
-            said = [str(step).split()[0] for step in question.steps if not isinstance(step, Call)]
+            texts = [step for step in question.steps if isinstance(step, str)]
+            calls = [step for step in question.steps if isinstance(step, Call)]
+            for before, call, (colour, _) in zip(texts, calls, looks, strict=False):
+                row, column, *_ = json.loads(call.arguments)[0]
+                assert before.endswith(f"{colour} {row} {column}"), "one says where one looks"
+            said = [text.replace(",", " ").split()[0] for text in texts[1:]]
             assert said == ([] if question.kind == "read" else [detail for _, detail in looks])
             checked[question.kind] += 1
     assert set(checked) == set(WORDINGS)

@@ -1,0 +1,136 @@
+"""A small line chart as SVG: readable without scripts, with the value under the pointer where there are scripts."""
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from html import escape
+
+WIDTH, HEIGHT = 420, 220
+LEFT, RIGHT, TOP, BOTTOM = 48, 12, 10, 28
+MOST_POINTS = 400
+"""Points a line has at most: more cannot be seen at this width."""
+
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line: its name, its points from left to right, and whether it is only expected."""
+
+    name: str
+    points: Sequence[Point]
+    expected: bool = False
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A chart: its title, what is counted along it, its lines, how values are written, and an interval behind them."""
+
+    title: str
+    along: str
+    lines: Sequence[Line]
+    write: Callable[[float], str] = "{:.3g}".format
+    from_zero: bool = False
+    logarithmic: bool = False
+    """Whether equal ratios are equally high; only where all values are above zero."""
+    band: Sequence[tuple[float, float, float]] = field(default_factory=tuple)
+    """Place, lower and upper end."""
+
+    def html(self) -> str:
+        """Return the chart as a <figure>; "" if no line has two points at different places."""
+        lines = [line for line in self.lines if len({x for x, _ in line.points}) > 1]
+        if not lines:
+            return ""
+        places = [x for line in lines for x, _ in line.points]
+        values = [y for line in lines for _, y in line.points] + [y for _, *ends in self.band for y in ends]
+        left, right = min(places), max(places)
+        low, high = (min(0.0, *values) if self.from_zero else min(values)), max(values)
+        if low == high:
+            low, high = low - 0.5 * (abs(low) or 1), high + 0.5 * (abs(high) or 1)
+
+        def x(place: float) -> float:
+            return round(LEFT + (place - left) / (right - left) * (WIDTH - LEFT - RIGHT), 1)
+
+        is_log = self.logarithmic and low > 0
+        bend = math.log if is_log else float
+
+        def y(value: float) -> float:
+            share = (bend(value) - bend(low)) / (bend(high) - bend(low))
+            return round(HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM), 1)
+
+        marks = [
+            f'<path class="grid" d="M{LEFT} {y(tick)}H{WIDTH - RIGHT}"/>'
+            f'<text x="{LEFT - 6}" y="{y(tick) + 3.5}" text-anchor="end">{escape(self.write(tick))}</text>'
+            for tick in (ratio_ticks(low, high) if is_log else ticks(low, high))
+        ]
+        marks += [
+            f'<text x="{x(tick)}" y="{HEIGHT - 10}" text-anchor="middle">{short(tick)}</text>'
+            for tick in ticks(left, right, about=5)
+            if x(tick) < WIDTH - 2 * RIGHT
+        ]
+        if self.band:
+            edge = [(place, lower) for place, lower, _ in self.band]
+            edge += [(place, upper) for place, _, upper in reversed(self.band)]
+            marks.append(f'<path class="band" d="M{_path(edge, x, y)}z"/>')
+        for number, line in enumerate(lines):
+            kind = " expected" if line.expected else ""
+            marks.append(f'<path class="line line{number}{kind}" d="M{_path(line.points, x, y)}"/>')
+        ends = ", ".join(f"{line.name} {self.write(line.points[-1][1])}" for line in lines)
+        label = f"{self.title} over {right:,.0f} {self.along}; at the end: {ends}"
+        legend = "".join(
+            f'<span class="key key{number}">{escape(line.name)} {escape(self.write(line.points[-1][1]))}</span>'
+            for number, line in enumerate(lines)
+        )
+        return (
+            f'<figure class="curve"><figcaption><b>{escape(self.title)}</b><output>{legend}</output></figcaption>'
+            f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)}" tabindex="0" '
+            f'data-points="{escape(self._under_pointer(lines, x, y))}">{"".join(marks)}'
+            f'<g class="cursor" hidden><path d="M0 {TOP}V{HEIGHT - BOTTOM}"/></g></svg></figure>'
+        )
+
+    def _under_pointer(self, lines: Sequence[Line], x: Callable[[float], float], y: Callable[[float], float]) -> str:
+        """Return, as JSON, what is shown at each place: where it is, text, and the height of every line there."""
+        rows: dict[float, dict[int, float]] = {}
+        for number, line in enumerate(lines):
+            for place, value in line.points:
+                rows.setdefault(place, {})[number] = value
+        shown = []
+        for place, at in sorted(rows.items()):
+            said = ", ".join(f"{lines[n].name} {self.write(value)}" for n, value in at.items())
+            shown.append([x(place), f"{place:,.0f} {self.along}: {said}", [[n, y(value)] for n, value in at.items()]])
+        return json.dumps(shown, separators=(",", ":"))
+
+
+def _path(points: Sequence[Point], x: Callable[[float], float], y: Callable[[float], float]) -> str:
+    return "L".join(f"{x(place)} {y(value)}" for place, value in points)
+
+
+def ticks(low: float, high: float, about: int = 4) -> list[float]:
+    """Return round numbers (steps of 1, 2 or 5 times a power of ten) from `low` to `high`."""
+    raw = (high - low) / about
+    power = 10.0 ** math.floor(math.log10(raw))
+    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw * 0.999)
+    return [round(n * step, 12) for n in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
+
+
+def ratio_ticks(low: float, high: float) -> list[float]:
+    """Return 1, 2 and 5 times powers of ten from `low` to `high`, only powers of ten where these are many."""
+    exponents = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    found = [factor * 10.0**exponent for exponent in exponents for factor in (1, 2, 5)]
+    inside = [round(tick, 12) for tick in found if low <= tick <= high]
+    return inside if len(inside) <= 8 else [tick for tick in inside if math.log10(tick) % 1 == 0]
+
+
+def short(number: float) -> str:
+    """Return a number as an axis has it: 2,500, 40 k, 1.5 M."""
+    for size, unit in ((1e9, " G"), (1e6, " M"), (1e4, " k")):
+        if abs(number) >= size:
+            return f"{number / (1e3 if unit == ' k' else size):g}{unit}"
+    return f"{number:,.0f}"
+
+
+def thinned(points: Sequence[Point]) -> list[Point]:
+    """Return at most about `MOST_POINTS` points, the last one among them."""
+    stride = -(-len(points) // MOST_POINTS) or 1
+    return [*points[::stride], *([points[-1]] if points and (len(points) - 1) % stride else [])]

@@ -1,0 +1,97 @@
+"""Questions at work: let in by the gate, answered by the service, settled however they end, and stopped."""
+
+import asyncio
+import contextlib
+import sys
+import traceback
+from collections.abc import AsyncGenerator, Iterable
+from dataclasses import dataclass, field
+
+from castalia.document import Document
+from castalia.errors import AccessError, CastaliaError
+from castalia.serve.access import Grant
+from castalia.serve.answering import House
+from castalia.serve.asking import as_api_error
+from castalia.serve.page.turn import Turn
+
+TICK = 0.1
+"""Seconds between two looks at what was written: the page moves ten times a second at most."""
+ENDPOINT = "/"
+KEYLESS = "this server needs a key: put yours into the field above"
+
+
+@dataclass
+class Desk:
+    """What is being worked on, by the session that asked for it."""
+
+    house: House
+    at_work: dict[str, set[asyncio.Task[None]]] = field(default_factory=dict)
+
+    def is_busy(self, session: str) -> bool:
+        """Return whether something of this session is being worked on."""
+        return bool(self.at_work.get(session))
+
+    def stop(self, session: str) -> None:
+        """Cancel all that is being worked on for a session."""
+        for task in self.at_work.get(session, ()):
+            task.cancel()
+
+    async def work(
+        self, session: str, secret: str | None, model: str, asked: Iterable[tuple[Turn, Document]]
+    ) -> AsyncGenerator[None]:
+        """Answer questions side by side; yields whenever there may be something new, and once at the end.
+
+        Whoever stops listening cancels what is left.
+        """
+        tasks = {asyncio.create_task(self._answer(turn, prompt, secret, model)) for turn, prompt in asked}
+        self.at_work.setdefault(session, set()).update(tasks)
+        try:
+            waiting = tasks
+            while waiting:
+                _, waiting = await asyncio.wait(waiting, timeout=TICK)
+                yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self.at_work[session] -= tasks
+            if not self.at_work[session]:
+                del self.at_work[session]
+
+    async def _answer(self, turn: Turn, prompt: Document, secret: str | None, model: str) -> None:
+        """Let the service answer one question into `turn`; what goes wrong is said there."""
+        grant, status = None, 200
+        metrics = self.house.metrics
+        metrics.active.inc()
+        try:
+            grant = await asyncio.to_thread(self.house.gate.enter, secret, self.house.known(model))
+            updates = self.house.service.updates(turn.manner.job(prompt))
+            async with contextlib.aclosing(updates):
+                async for some in updates:
+                    is_first = turn.version == 0
+                    turn.take(some)
+                    if is_first:
+                        metrics.first.observe(turn.seconds)
+            turn.end("done")
+        except asyncio.CancelledError:
+            status = 499
+            turn.end("stopped")
+            raise
+        except CastaliaError as error:
+            status = as_api_error(error).status
+            turn.end("failed", KEYLESS if isinstance(error, AccessError) and not secret else str(error))
+        except Exception as error:
+            status = 500
+            traceback.print_exception(error, file=sys.stderr)
+            turn.end("failed", "something went wrong here, not in your question; it has been noted")
+        finally:
+            metrics.active.dec()
+            metrics.seconds.labels(ENDPOINT).observe(turn.seconds)
+            metrics.count(turn.usage)
+            if grant is not None:
+                # In a thread of its own: a database may take its time, and what was cancelled cannot wait for it.
+                asyncio.get_running_loop().run_in_executor(None, _settle, grant, turn, status)
+
+
+def _settle(grant: Grant, turn: Turn, status: int) -> None:
+    grant.settle(ENDPOINT, turn.usage, turn.seconds, status)

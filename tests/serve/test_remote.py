@@ -1,0 +1,150 @@
+"""Our reasoning over any OpenAI-compatible endpoint: here a server of ours, and one that says what a test wants."""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import openai
+import pytest
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, StreamingResponse
+
+from castalia.serve.remote import RemoteService
+
+ASKED: list[Any] = [{"role": "user", "content": "Make 10 from 2, 5."}]
+
+
+@pytest.fixture
+def through(start: Callable[..., str]) -> Iterator[Callable[[str], openai.OpenAI]]:
+    """Return a function that serves the model called small behind an address, and a client of that server."""
+    made: list[RemoteService] = []
+
+    def serve(url: str) -> openai.OpenAI:
+        made.append(RemoteService(f"{url}/v1", "small", "secret"))
+        return openai.OpenAI(base_url=f"{start(made[-1])}/v1", api_key="any", max_retries=0)
+
+    yield serve
+    for service in made:
+        service.close()
+
+
+class Endpoint:
+    """An endpoint that keeps what it is asked and answers with what a test wants: words, calls, or an error."""
+
+    def __init__(self, *answers: Any) -> None:
+        self.answers, self.asked, self.keys = list(answers), list[dict[str, Any]](), list[str | None]()
+        self.app = FastAPI()
+        self.app.post("/v1/chat/completions")(self.answer)
+
+    async def answer(self, request: Request) -> Any:
+        self.asked.append(await request.json())
+        self.keys.append(request.headers.get("authorization"))
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, int):
+            return JSONResponse({"error": {"message": "no more for you"}}, answer)
+        delta = (
+            {"content": answer}
+            if isinstance(answer, str)
+            else {"tool_calls": [call | {"index": n} for n, call in enumerate(answer)]}
+        )
+        usage = {"prompt_tokens": 7, "completion_tokens": 3, "completion_tokens_details": {"reasoning_tokens": 1}}
+        chunks = [
+            {"choices": [{"index": 0, "delta": {"reasoning_content": "hm"}}]},
+            {"choices": [{"index": 0, "delta": delta, "finish_reason": "stop"}]},
+            {"choices": [], "usage": usage},
+        ]
+        lines = [f"data: {json.dumps(chunk)}\n\n" for chunk in chunks] + ["data: [DONE]\n\n"]
+        return StreamingResponse(iter(lines), media_type="text/event-stream")
+
+
+def called(name: str, **arguments: Any) -> dict[str, Any]:
+    return {"id": f"call_{name}", "type": "function", "function": {"name": name, "arguments": json.dumps(arguments)}}
+
+
+@pytest.fixture
+def behind(start_app: Callable[[FastAPI], str], through: Callable[[str], openai.OpenAI]) -> Callable[..., Any]:
+    """Return a function that makes an endpoint with these answers and a client of the server before it."""
+
+    def make(*answers: Any) -> tuple[Endpoint, openai.OpenAI]:
+        endpoint = Endpoint(*answers)
+        return endpoint, through(start_app(endpoint.app))
+
+    return make
+
+
+def test_a_server_of_ours_answers_behind_another_as_it_does_alone(
+    address: str, through: Callable[[str], openai.OpenAI]
+) -> None:
+    alone = openai.OpenAI(base_url=f"{address}/v1", api_key="any")
+    wanted: Any = {"model": "small", "messages": ASKED, "reasoning_effort": "high"}
+    one, other = (client.chat.completions.create(**wanted) for client in (alone, through(address)))
+    assert one.choices[0].message.content == other.choices[0].message.content
+    assert one.choices[0].message.reasoning_content == other.choices[0].message.reasoning_content  # ty: ignore
+    assert one.usage is not None and other.usage is not None
+    assert one.usage.completion_tokens == other.usage.completion_tokens
+
+
+def test_agents_are_briefed_and_their_conclusions_are_merged(behind: Callable[..., Any]) -> None:
+    endpoint, client = behind("5*2", "2*5", "5+5", "the answer is 5*2")
+    said = client.chat.completions.create(model="small", messages=ASKED, extra_body={"contemplate": {"agents": 3}})
+    assert said.choices[0].message.content == "the answer is 5*2"
+    assert said.usage.completion_tokens == 12
+    briefs = [str(asked["messages"][-1]["content"]) for asked in endpoint.asked[:3]]
+    assert len(set(briefs)) == 3
+    pooled = str(endpoint.asked[3]["messages"])
+    assert all(found in pooled for found in ("1: 5*2", "1: 2*5", "1: 5+5"))
+
+
+def test_a_tool_is_run_here_and_its_result_is_sent_back(behind: Callable[..., Any]) -> None:
+    endpoint, client = behind([called("calculator", expression="6*7")], "42")
+    said = client.chat.completions.create(model="small", messages=ASKED, extra_body={"actions": ["calculator"]})
+    assert said.choices[0].message.content == "42"
+    assert said.choices[0].finish_reason == "stop"
+    assert [tool["function"]["name"] for tool in endpoint.asked[0]["tools"]] == ["calculator"]
+    assert endpoint.asked[1]["messages"][-1] == {"role": "tool", "tool_call_id": "call_calculator", "content": "42"}
+
+
+def test_a_mark_on_a_picture_is_drawn_and_shown(behind: Callable[..., Any]) -> None:
+    endpoint, client = behind([called("mark", at=[1, 1], label="A")], "there")
+    pixel = "data:image/bmp;base64,Qk06AAAAAAAAADYAAAAoAAAAAQAAAAEAAAABABgAAAAAAAQAAAAAAAAAAAAAAAAAAAAAAAAA////AA=="
+    content = [{"type": "image_url", "image_url": {"url": pixel}}, {"type": "text", "text": "Where?"}]
+    more = {"actions": ["canvas"], "visual_thoughts": True}
+    said = client.chat.completions.create(
+        model="small", messages=[{"role": "user", "content": content}], extra_body=more
+    )
+    kinds = [part["type"] for part in said.choices[0].message.reasoning_parts]
+    assert kinds == ["text", "action", "image_url", "text"]
+    assert endpoint.asked[1]["messages"][-1]["content"][0]["type"] == "image_url"
+
+
+def test_functions_of_the_client_are_left_to_it(behind: Callable[..., Any]) -> None:
+    endpoint, client = behind([called("f", a=1), called("f", a=2)])
+    tool: Any = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
+    said = client.chat.completions.create(model="small", messages=ASKED, tools=[tool])
+    assert said.choices[0].finish_reason == "tool_calls"
+    assert [json.loads(call.function.arguments) for call in said.choices[0].message.tool_calls] == [{"a": 1}, {"a": 2}]
+    assert len(endpoint.asked) == 1
+
+
+def test_what_the_endpoint_refuses_is_said(behind: Callable[..., Any]) -> None:
+    _, client = behind(429)
+    with pytest.raises(openai.RateLimitError, match="no more for you"):
+        client.chat.completions.create(model="small", messages=ASKED)
+    _, client = behind(401)  # the key is the server's, not the client's
+    with pytest.raises(openai.InternalServerError, match="no more for you"):
+        client.chat.completions.create(model="small", messages=ASKED)
+
+
+def test_an_endpoint_that_is_not_there_is_named(through: Callable[[str], openai.OpenAI]) -> None:
+    with pytest.raises(openai.InternalServerError, match=r"http://127.0.0.1:9/v1 cannot be reached"):
+        through("http://127.0.0.1:9").chat.completions.create(model="small", messages=ASKED)
+
+
+def test_the_key_of_the_endpoint_is_sent_to_it_alone(behind: Callable[..., Any]) -> None:
+    endpoint, client = behind("a")
+    said = httpx.post(
+        f"{client.base_url}chat/completions", json={"model": "small", "messages": ASKED}, headers={"x-api-key": "mine"}
+    )
+    assert endpoint.keys == ["Bearer secret"]
+    assert "secret" not in said.text + str(said.headers)
