@@ -101,6 +101,7 @@ class Exchange:
     model: str
     grant: Grant
     answer: Answer
+    job: Job | None = None
     started: float = field(default_factory=time.perf_counter)
     status: int = 200
 
@@ -136,11 +137,12 @@ class Exchange:
         self, updates: AsyncGenerator[list[Update]], frame: Callable[[dict[str, Any]], str], end: str
     ) -> Response:
         """Return the answer as server-sent events; what is wrong from the start is no stream but an error."""
-        chunks = self.answer.chunks(self._counted(updates))
+        counted = self._counted(updates)
+        chunks = self.answer.chunks(counted)
         try:
             first = await anext(chunks)
         except BaseException:
-            await chunks.aclose()
+            await counted.aclose()
             raise
 
         async def events() -> AsyncGenerator[str]:
@@ -154,6 +156,7 @@ class Exchange:
                 yield frame(self.answer.failed(as_api_error(error)))
             finally:
                 await chunks.aclose()
+                await counted.aclose()
 
         headers = {**self.headers, "Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
         return StreamingResponse(events(), media_type="text/event-stream", headers=headers)
@@ -163,12 +166,13 @@ class Exchange:
         metrics, first = self.house.metrics, True
         metrics.active.inc()
         try:
-            async for some in updates:
-                if first:
-                    metrics.first.observe(time.perf_counter() - self.started)
-                    first = False
-                yield some
-        except asyncio.CancelledError:
+            async with contextlib.aclosing(updates):
+                async for some in updates:
+                    if first:
+                        metrics.first.observe(time.perf_counter() - self.started)
+                        first = False
+                    yield some
+        except (asyncio.CancelledError, GeneratorExit):
             self.status = 499
             raise
         except Exception as error:
@@ -186,6 +190,8 @@ class Exchange:
     def settle(self) -> None:
         """Record usage, once."""
         seconds, usage = time.perf_counter() - self.started, self.answer.usage
+        for stopped in self.job.stopped if self.job else ():
+            usage += stopped
         self.house.metrics.seconds.labels(self.endpoint).observe(seconds)
         self.house.metrics.count(usage)
         # In a thread of its own: a database may take its time, and a request that was cancelled cannot wait for it.
@@ -211,7 +217,7 @@ async def answered(
     try:
         house.known(body.model)
         messages = await asyncio.to_thread(body.conversation, house.database, grant.key_id)
-        job = await asyncio.to_thread(body.job, await opened(messages, house.open_urls))
+        job = exchange.job = await asyncio.to_thread(body.job, await opened(messages, house.open_urls))
     except BaseException as error:
         exchange.failed(error)
         raise

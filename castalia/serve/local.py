@@ -12,7 +12,7 @@ from castalia.engine.shared import Seat, SharedEngine
 from castalia.reasoning.effort import Thinking
 from castalia.serve.functions import Functions
 from castalia.serve.service import Job
-from castalia.serve.transcript import Transcript
+from castalia.serve.transcript import Transcript, Usage
 from castalia.serve.work import Worker
 from castalia.tasks.effort import THINKING
 
@@ -69,6 +69,10 @@ class LocalService(Worker):
     def transcriber(self) -> Transcript:
         """Return a transcript of tokens."""
         return Transcript(self.assistant.engine.reader)
+
+    def spent(self, request: Request) -> Usage:
+        """Return what a request has cost so far."""
+        return Usage(request.prompt_tokens, request.cached_tokens, request.written, request.thought)
 
     def submit(self, seat: Seat, job: Job) -> list[Request]:
         """Submit a request for each choice; they share their prompt's memory."""

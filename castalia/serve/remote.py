@@ -153,6 +153,10 @@ class RemoteService(Worker):
         """Return a transcriber that has nothing to do."""
         return Passing()
 
+    def spent(self, request: RemoteRequest) -> Usage:
+        """Return what a request has cost so far, as far as the endpoint has said it."""
+        return request.usage
+
     def seat(self, job: Job, ready: Callable[[], None]) -> "RemoteSeat":
         """Return a place to ask from."""
         return RemoteSeat(self, job, ready)

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from castalia.document import Call, Document, Image
 from castalia.engine.request import Sampling
 from castalia.serve.functions import Function, ToolChoice
-from castalia.serve.transcript import Acted, Piece, Seen, Token, Words
+from castalia.serve.transcript import Acted, Piece, Seen, Token, Usage, Words
 from castalia.tasks.effort import Effort
 
 
@@ -37,6 +37,8 @@ class Job:
     tool_choice: ToolChoice = "auto"
     parallel: bool = True
     schema: dict[str, Any] | None = None
+    stopped: list[Usage] = field(default_factory=list)
+    """What was spent on replies that nobody waited for to the end: written when they are stopped."""
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,10 @@ class Worker(ABC):
         """Return a transcriber of one request."""
 
     @abstractmethod
+    def spent(self, request: Any) -> Usage:
+        """Return what a request has cost so far."""
+
+    @abstractmethod
     def thinking(self, job: Job) -> Thinking:
         """Return how a job is thought about."""
 
@@ -72,7 +76,7 @@ class Worker(ABC):
                     if not work.done:
                         await asyncio.sleep(BREATH)
         finally:
-            work.stop()
+            job.stopped.extend(work.stop())
 
 
 def _by_request(events: list[Event]) -> dict[Any, list[Event]]:
@@ -86,7 +90,7 @@ class _Chains:
     """A job answered by `n` replies, each with its transcriber."""
 
     def __init__(self, worker: Worker, job: Job, wake: Callable[[], None]) -> None:
-        self.seat = worker.seat(job, wake)
+        self.worker, self.seat = worker, worker.seat(job, wake)
         self.choices = {request: (choice, worker.transcriber())
                         for choice, request in enumerate(worker.submit(self.seat, job))}  # fmt: skip
         self.left = len(self.choices)
@@ -104,9 +108,12 @@ class _Chains:
         self.left -= sum(isinstance(update.piece, Done) for update in updates)
         return updates
 
-    def stop(self) -> None:
+    def stop(self) -> list[Usage]:
+        """Stop what is not done; return what it has cost."""
+        left = [request for request in self.choices if request.stopped is None]
         if not self.done:
             self.seat.leave(list(self.choices))
+        return [self.worker.spent(request) for request in left]
 
 
 class _StoppedError(Exception):
@@ -178,5 +185,8 @@ class _Contemplation:
             self.rounds[known][request] = self.worker.transcriber()
         return known
 
-    def stop(self) -> None:
+    def stop(self) -> list[Usage]:
+        """Stop what is not done; return what agents have cost, if there is no answer that says it."""
         self.stopped = True
+        agents = [request for requests in self.rounds for request in requests]
+        return [] if self.done else [self.worker.spent(request) for request in agents]

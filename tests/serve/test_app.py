@@ -85,17 +85,21 @@ def test_what_is_counted_can_be_read(address: str) -> None:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_client_that_leaves_frees_its_memory(service: LocalService, address: str, stream: bool) -> None:
-    pool = service.assistant.engine.pool
+def test_a_client_that_leaves_frees_its_memory_and_is_charged_for_what_was_written(
+    service: LocalService, start: Callable[..., str], tmp_path: Path, stream: bool
+) -> None:
+    pool, kept = service.assistant.engine.pool, open_database(f"sqlite:///{tmp_path / 'keys.db'}")
+    address, key = start(service, kept, open_to_all=False), create_key(kept, "alice")
     endless = {"type": "json_schema", "json_schema": {"schema": {"type": "array", "minItems": 100_000}}}
     body = json.dumps(BODY | {"stream": stream, "max_tokens": 100_000, "response_format": endless})
     parts = urlsplit(address)
     with socket.create_connection((parts.hostname, parts.port)) as connection:
-        head = "POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: "
+        head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nX-Api-Key: {key.secret}\r\nContent-Type: application/json\r\nContent-Length: "
         connection.sendall(f"{head}{len(body)}\r\n\r\n{body}".encode())
         wait_until(lambda: service.shared.ask(lambda: len(pool.users) - pool.free) > 2)
     wait_until(lambda: service.shared.ask(lambda: service.assistant.engine.idle))
     assert service.shared.ask(lambda: len(pool.users) - pool.free) == 0
+    wait_until(lambda: kept.tokens_since(key.row.id, key.row.created) > 16)
 
 
 def wait_until(is_so: Callable[[], bool], seconds: float = 20) -> None:
