@@ -49,7 +49,7 @@ def _message(message: Any, base: Path | None, open_urls: bool) -> Iterator[Part]
     if not isinstance(message, dict):
         raise DocumentError(f"a message is an object with role and content, not {_shown(message)}")
     role = message.get("role")
-    if role not in ROLES:
+    if not isinstance(role, str) or role not in ROLES:
         raise DocumentError(f"unknown role {role!r}: {nearest(str(role), ROLES)}")
     author = ROLES[role]
     learned = author == "assistant" and message.get("weight", 1) != 0
@@ -87,7 +87,7 @@ def _contents(content: Any, base: Path | None, open_urls: bool) -> Iterator[Cont
 
 def _content(part: Any, base: Path | None, open_urls: bool) -> Content:
     kind = part.get("type") if isinstance(part, dict) else None
-    if kind not in PART_TYPES:
+    if not isinstance(kind, str) or kind not in PART_TYPES:
         known = f"unknown part type {kind!r}: {nearest(str(kind), PART_TYPES)}"
         raise DocumentError(known if isinstance(part, dict) else f"a part is an object with a type, not {_shown(part)}")
     if kind not in part:

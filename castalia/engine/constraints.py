@@ -98,7 +98,7 @@ class Answer:
     def __init__(self, constraints: Constraints, matcher: LLMatcher) -> None:
         self.constraints, self.matcher = constraints, matcher
         self.begun = False
-        self.has_just_thought = False
+        self.has_thought = False
 
     def mask(self, state: State) -> np.ndarray:
         """Return what may come next, as booleans [V]."""
@@ -106,9 +106,8 @@ class Answer:
             return self.constraints.thinking_V if state == "thinking" else self.constraints.calling_V
         allowed_V, special = self.allowed(), self.constraints.special
         if not self.begun:
-            allowed_V[special["call"]] = True
-            # Who is made to end its thoughts would open them again, over and over.
-            allowed_V[special["think"]] = not self.has_just_thought
+            # Who is made to end its thoughts would open them again, or act instead, over and over.
+            allowed_V[[special["call"], special["think"]]] = not self.has_thought
         elif not allowed_V.any():
             # It leads nowhere. The end would say that the answer is whole.
             allowed_V[self.constraints.blank] = True
@@ -127,7 +126,7 @@ class Answer:
     def accept(self, token: int, state: State) -> bool:
         """Take note of a token; return whether the answer is whole and nothing can follow."""
         special = self.constraints.special
-        self.has_just_thought = token == special["/think"]
+        self.has_thought |= token == special["/think"]
         if state != "answering" or (not self.begun and token in (special["think"], special["call"])):
             return False
         self.begun = True

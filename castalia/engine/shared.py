@@ -12,6 +12,8 @@ from castalia.engine.request import Actor, Budget, Reply, Request, Sampling
 from castalia.errors import EngineError
 
 T = TypeVar("T")
+PATIENCE = 0.5
+"""Seconds after which whoever waits looks whether there is still somebody to wait for."""
 
 
 class SharedEngine:
@@ -121,9 +123,11 @@ class Seat:
         return request
 
     def step(self) -> list[Event]:
-        """Wait until something happens, and return it. Raises what the engine's step has raised."""
+        """Wait until something happens, and return it. Raises what a step has raised, EngineError if all is closed."""
         with self._changed:
-            self._changed.wait_for(lambda: self._events or self._error)
+            while not self._changed.wait_for(lambda: self._events or self._error, timeout=PATIENCE):
+                if not self.shared._thread.is_alive():
+                    raise EngineError("the engine is closed")
         return self.take()
 
     def take(self) -> list[Event]:

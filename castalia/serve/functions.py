@@ -108,7 +108,7 @@ class Calls:
     ) -> None:
         self.constraints, self.call, self.answer = constraints, call, answer
         self.must, self.left, self.acts = must, most, acts
-        self.has_called = self.begun = self.has_just_thought = False
+        self.has_called = self.begun = self.has_thought = False
         self.writing: Answer | None = None
 
     def mask(self, state: State) -> np.ndarray | None:
@@ -128,19 +128,19 @@ class Calls:
             allowed_V = np.zeros(self.constraints.vocabulary, bool)
             allowed_V[special["end"]] = self.has_called
             allowed_V[special["call"]] = self.left > 0
-            allowed_V[special["think"]] = not self.has_called and not self.has_just_thought
+            allowed_V[special["think"]] = not self.has_called and not self.has_thought
             return allowed_V
         allowed_V = np.ones(self.constraints.vocabulary, bool) if self.answer is None else self.answer.mask(state)
         assert allowed_V is not None
-        allowed_V[special["call"]] &= not self.begun
+        allowed_V[special["call"]] = not self.begun
         # Who is made to end its thoughts would open them again, over and over.
-        allowed_V[special["think"]] &= not (self.begun or self.has_just_thought)
+        allowed_V[special["think"]] &= not (self.begun or self.has_thought)
         return allowed_V
 
     def accept(self, token: int, state: State) -> bool:
         """Take note of a token; return whether the reply is whole and nothing can follow."""
         special = self.constraints.special
-        self.has_just_thought = token == special["/think"]
+        self.has_thought |= token == special["/think"]
         if state == "answering" and token == special["call"]:
             made = self.call()
             assert isinstance(made, Answer)

@@ -94,7 +94,8 @@ def test_a_client_that_leaves_frees_its_memory_and_is_charged_for_what_was_writt
     body = json.dumps(BODY | {"stream": stream, "max_tokens": 100_000, "response_format": endless})
     parts = urlsplit(address)
     with socket.create_connection((parts.hostname, parts.port)) as connection:
-        head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nX-Api-Key: {key.secret}\r\nContent-Type: application/json\r\nContent-Length: "
+        head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nX-Api-Key: {key.secret}\r\n"
+        head += "Content-Type: application/json\r\nContent-Length: "
         connection.sendall(f"{head}{len(body)}\r\n\r\n{body}".encode())
         wait_until(lambda: service.shared.ask(lambda: len(pool.users) - pool.free) > 2)
     wait_until(lambda: service.shared.ask(lambda: service.assistant.engine.idle))
@@ -170,7 +171,7 @@ WRONG = {
     "a backend without a model": (["--backend", "http://127.0.0.1:9/v1"], "--model"),
     "a backend that is no address": (["--backend", "localhost", "--model", "a"], "http://"),
     "both": (["{run}", "--backend", "http://127.0.0.1:9/v1", "--model", "a"], "not both"),
-    "a host that is none": (["{run}", "--host", "999.1.1.1", "--port", "1"], "cannot listen"),
+    "a port that is taken by the system": (["{run}", "--port", "99999"], "cannot listen"),
 }
 
 

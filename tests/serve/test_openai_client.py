@@ -272,7 +272,7 @@ def test_a_sound_is_written_down(client: openai.OpenAI) -> None:
         model="small", file=("a.wav", sound(0.5)), response_format="verbose_json"
     )
     assert verbose.duration == pytest.approx(0.5, abs=0.01)
-    with pytest.raises(openai.BadRequestError, match="cannot be read|sound"):
+    with pytest.raises(openai.BadRequestError, match="sound"):
         client.audio.transcriptions.create(model="small", file=("a.wav", b"no sound at all"))
 
 
