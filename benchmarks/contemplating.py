@@ -1,7 +1,7 @@
 """Several agents at one agent's latency: accuracy against seconds and, beside it, against all tokens written.
 
-    castalia pretrain contemplating                     the model for countdown and charts, 35 minutes
-    castalia pretrain visual_thought                    the one for mazes, which its agents draw in, an hour
+    castalia pretrain contemplating                     the model for countdown and charts, 25 minutes
+    castalia pretrain visual_thought                    the one for mazes, which its agents draw in, 45 minutes
     python benchmarks/contemplating.py --run runs/visual_thought runs/contemplating          20 minutes
     python benchmarks/contemplating.py --quick
     python benchmarks/contemplating.py --plot docs/images/contemplating.png    from what is recorded

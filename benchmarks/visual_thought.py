@@ -1,7 +1,7 @@
 """Thinking in images: accuracy with the canvas, with thoughts in words only, without thoughts, and with false sights.
 
-    castalia pretrain looking_closer                    the model that is examined on search, twenty minutes
-    castalia pretrain visual_thought                    the one for mazes, an hour
+    castalia pretrain looking_closer                    the model that is examined on search, 12 minutes
+    castalia pretrain visual_thought                    the one for mazes, 45 minutes
     python benchmarks/visual_thought.py --run runs/looking_closer runs/visual_thought
     python benchmarks/visual_thought.py --quick
     python benchmarks/visual_thought.py --picture shown.png      one question of each, as a picture

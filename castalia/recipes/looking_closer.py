@@ -21,5 +21,5 @@ def recipe() -> Recipe:
             efforts={"high": 1.0},
         ),
         feed=Feed(rows=16, length=256, streams=2),
-        training=TrainingConfig(minutes=16, other_lr=0.01),
+        training=TrainingConfig(minutes=12, other_lr=0.01),
     )
