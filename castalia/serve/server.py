@@ -77,6 +77,8 @@ def newest_run(runs: Path) -> Path:
 
 def listening(host: str, port: int) -> socket.socket:
     """Return a socket that listens at an address. Raises CastaliaError if that cannot be."""
+    if not 0 <= port <= 65535:
+        raise CastaliaError(f"--port {port}: from 1 to 65535, or 0 for a free one")
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         made = socket.socket(family, socket.SOCK_STREAM)

@@ -16,9 +16,11 @@ import httpx
 import openai
 import pytest
 
+from castalia.errors import CastaliaError
 from castalia.serve.access import Limits, create_key
 from castalia.serve.database import Database, open_database
 from castalia.serve.local import LocalService
+from castalia.serve.server import listening
 
 ASKED: list[Any] = [{"role": "user", "content": "Make 10 from 2, 5."}]
 BODY = {"model": "small", "messages": ASKED}
@@ -165,13 +167,22 @@ def reachable(address: str) -> bool:
         return False
 
 
+def test_a_port_that_is_taken_is_said() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(CastaliaError, match=f"cannot listen at 127.0.0.1:{port}"):
+            listening("127.0.0.1", port)
+
+
 WRONG = {
     "no run": (["nowhere"], "nowhere"),
     "open to others without a key": (["{run}", "--host", "0.0.0.0", "--port", "0"], "make a key first"),
     "a backend without a model": (["--backend", "http://127.0.0.1:9/v1"], "--model"),
     "a backend that is no address": (["--backend", "localhost", "--model", "a"], "http://"),
     "both": (["{run}", "--backend", "http://127.0.0.1:9/v1", "--model", "a"], "not both"),
-    "a port that is taken by the system": (["{run}", "--port", "99999"], "cannot listen"),
+    "a port that is none": (["{run}", "--port", "99999"], "from 1 to 65535"),
 }
 
 

@@ -19,7 +19,7 @@ from castalia.serve.access import create_key
 from castalia.serve.database import open_database
 from castalia.serve.local import LocalService
 
-COUNT = int(os.environ.get("HOSTILE", "1500"))
+COUNT = int(os.environ.get("HOSTILE", "400"))
 """Requests with something wrong in them, one by one."""
 
 CHAT: dict[str, Any] = {
