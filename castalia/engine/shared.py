@@ -4,7 +4,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from castalia.document import Document
 from castalia.engine.engine import Engine, Event
@@ -82,7 +82,7 @@ class SharedEngine:
                 if isinstance(event.request.asker, Seat):
                     of.setdefault(event.request.asker, []).append(event)
             for seat, its in of.items():
-                seat._give(its)
+                seat.give(its)
         while self._todo:
             self._todo.popleft()()
         self._fail(EngineError("the engine is closed"))
@@ -91,22 +91,57 @@ class SharedEngine:
         for request in [*self.engine.scheduler.running, *self.engine.scheduler.waiting, *self.engine.parked]:
             self.engine.cancel(request)
             if isinstance(request.asker, Seat):
-                request.asker._give([], error)
+                request.asker.give([], error)
 
 
-class Seat:
-    """An `Engine` as one caller sees it: `submit`, `step` and `cancel` are its own requests' alone.
+class Mailbox(Generic[T]):
+    """What happens to one caller's requests, put in by one thread and taken out by another.
 
     `step` waits for what happens next, as strategies want it; whoever must not wait asks for `take` once `ready` is
-    called.
+    called. Nobody waits for longer than there is somebody who can put something in.
     """
 
-    def __init__(self, shared: SharedEngine, ready: Callable[[], None]) -> None:
-        self.shared, self.ready = shared, ready
-        self.perception, self.reader = shared.engine.perception, shared.engine.reader
-        self._events: list[Event] = []
+    def __init__(self, ready: Callable[[], None], is_served: Callable[[], bool]) -> None:
+        self.ready, self.is_served = ready, is_served
+        self._events: list[T] = []
         self._error: Exception | None = None
         self._changed = threading.Condition()
+
+    def step(self) -> list[T]:
+        """Wait until something happens, and return it. Raises what has gone wrong, EngineError if all is closed."""
+        with self._changed:
+            while not self._changed.wait_for(lambda: self._events or self._error, timeout=PATIENCE):
+                if not self.is_served():
+                    raise EngineError("the engine is closed")
+        return self.take()
+
+    def take(self) -> list[T]:
+        """Return what has happened since the last time; then, once, raise what has gone wrong."""
+        with self._changed:
+            events, self._events = self._events, []
+            if self._error is not None and not events:
+                error, self._error = self._error, None
+                raise error
+            return events
+
+    def give(self, events: list[T], error: Exception | None = None) -> None:
+        """Put in what has happened, or what has gone wrong."""
+        with self._changed:
+            is_news = not self._events and self._error is None
+            self._events += events
+            self._error = error or self._error
+            self._changed.notify()
+        if is_news:
+            self.ready()
+
+
+class Seat(Mailbox[Event]):
+    """An `Engine` as one caller sees it: `submit`, `step` and `cancel` are its own requests' alone."""
+
+    def __init__(self, shared: SharedEngine, ready: Callable[[], None]) -> None:
+        super().__init__(ready, shared._thread.is_alive)
+        self.shared = shared
+        self.perception, self.reader = shared.engine.perception, shared.engine.reader
 
     def submit(
         self,
@@ -122,23 +157,6 @@ class Seat:
         self.shared.do(lambda: self.shared.engine.admit(request))
         return request
 
-    def step(self) -> list[Event]:
-        """Wait until something happens, and return it. Raises what a step has raised, EngineError if all is closed."""
-        with self._changed:
-            while not self._changed.wait_for(lambda: self._events or self._error, timeout=PATIENCE):
-                if not self.shared._thread.is_alive():
-                    raise EngineError("the engine is closed")
-        return self.take()
-
-    def take(self) -> list[Event]:
-        """Return what has happened since the last time. Raises what the engine's step has raised."""
-        with self._changed:
-            events, self._events = self._events, []
-            if self._error is not None and not events:
-                error, self._error = self._error, None
-                raise error
-            return events
-
     def cancel(self, request: Request) -> Reply | None:
         """Stop a request, as `Engine.cancel`; None if it is done or the engine is closed."""
         if request.stopped is not None or self.shared._closed:
@@ -150,15 +168,6 @@ class Seat:
         if not self.shared._closed:
             for request in requests:
                 self.shared.do(lambda request=request: self.shared.engine.cancel(request))
-
-    def _give(self, events: list[Event], error: Exception | None = None) -> None:
-        with self._changed:
-            is_news = not self._events and self._error is None
-            self._events += events
-            self._error = error or self._error
-            self._changed.notify()
-        if is_news:
-            self.ready()
 
 
 AnyEngine = Engine | Seat

@@ -8,12 +8,13 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from threading import Lock
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 from sqlalchemy import select, update
 
 from castalia.errors import AccessError
 from castalia.serve.database import Database, Invitation, Key, Limited, Usage, now
+from castalia.serve.usage import Usage as Spent
 
 KEY_START, INVITATION_START = "cst-", "inv-"
 SHOWN = len(KEY_START) + 8
@@ -143,19 +144,6 @@ class Gate:
             raise AccessError(f"this key may not use the model {model!r}", 403, "model_not_allowed")
         account.enter(limits)
         return grant
-
-
-class Spent(Protocol):
-    """Tokens of one request: of the prompt, of these found in the cache; written, of these in thought."""
-
-    @property
-    def prompt(self) -> int: ...  # noqa: D102
-    @property
-    def cached(self) -> int: ...  # noqa: D102
-    @property
-    def completion(self) -> int: ...  # noqa: D102
-    @property
-    def reasoning(self) -> int: ...  # noqa: D102
 
 
 class Grant:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import time
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -13,12 +14,13 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response, Streami
 from castalia.errors import CastaliaError, nearest
 from castalia.serve.access import Gate, Grant
 from castalia.serve.addresses import opened
-from castalia.serve.asking import as_api_error
+from castalia.serve.asking import as_api_error, usage_of
 from castalia.serve.database import Database
 from castalia.serve.errors import ApiError
 from castalia.serve.metrics import Metrics
 from castalia.serve.service import Job, Service, Update
-from castalia.serve.transcript import Usage
+from castalia.serve.transcript import Done
+from castalia.serve.usage import Usage
 
 
 @dataclass
@@ -42,33 +44,42 @@ class House:
         return model
 
 
-class Answer(Protocol):
+class Answer(ABC):
     """An answer in the making, in one API's shape."""
+
+    def __init__(self) -> None:
+        self.done: list[Done] = []
+        """Replies that are complete."""
 
     @property
     def usage(self) -> Usage:
         """What it has cost so far."""
-        ...
+        return usage_of(self.done)
 
     def add(self, updates: list[Update]) -> None:
         """Take in what has happened."""
-        ...
+        for update in updates:
+            self.take(update)
 
     async def finish(self) -> None:
-        """Do what is to be done when all has happened."""
-        ...
+        """Do what is to be done when all has happened: nothing, if nothing is kept."""
+        return
 
+    @abstractmethod
+    def take(self, update: Update) -> list[dict[str, Any]]:
+        """Take in one update; return what tells of it in a stream."""
+
+    @abstractmethod
     def whole(self) -> dict[str, Any] | str:
         """Return the whole answer, as JSON or as plain text."""
-        ...
 
+    @abstractmethod
     def chunks(self, updates: AsyncGenerator[list[Update]]) -> AsyncGenerator[dict[str, Any]]:
         """Yield the answer piece by piece."""
-        ...
 
     def failed(self, error: ApiError) -> dict[str, Any]:
         """Return what a stream that has begun ends with if something goes wrong."""
-        ...
+        return error.openai()
 
 
 class Asked(Protocol):

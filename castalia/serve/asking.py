@@ -14,7 +14,8 @@ from castalia.errors import AccessError, CastaliaError, DatabaseError
 from castalia.serve.errors import ApiError
 from castalia.serve.functions import Function
 from castalia.serve.service import Choice, Contemplating
-from castalia.serve.transcript import Acted, Done, Piece, Seen, Token, Usage, Words
+from castalia.serve.transcript import Acted, Done, Piece, Seen, Token, Words
+from castalia.serve.usage import Usage
 from castalia.tasks.effort import Effort
 
 MOST_AGENTS, MOST_CHOICES, MOST_TOKENS = 64, 64, 1 << 17

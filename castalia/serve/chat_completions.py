@@ -10,7 +10,7 @@ from pydantic import Field
 
 from castalia.data.messages import parse_messages
 from castalia.document import Call
-from castalia.serve.answering import answered
+from castalia.serve.answering import Answer, answered
 from castalia.serve.asking import (
     MOST_CHOICES,
     MOST_TOKENS,
@@ -26,14 +26,14 @@ from castalia.serve.asking import (
     logprob_content,
     reasoning_parts,
     sampling,
-    usage_of,
     why,
     with_something,
 )
 from castalia.serve.database import Database
 from castalia.serve.errors import ApiError
 from castalia.serve.service import Choice, Job, Update
-from castalia.serve.transcript import Acted, Done, Seen, Usage, Words
+from castalia.serve.transcript import Acted, Done, Seen, Words
+from castalia.serve.usage import Usage
 
 
 class Tool(Strict):
@@ -184,20 +184,15 @@ def data_only(chunk: dict[str, Any]) -> str:
     return f"data: {dumped(chunk)}\n\n"
 
 
-class Completion:
+class Completion(Answer):
     """One answer in the making: collects updates, and says them as chunks or, at the end, as a whole."""
 
     def __init__(self, request: ChatRequest) -> None:
+        super().__init__()
         self.request = request
         self.id, self.created = f"chatcmpl-{secrets.token_hex(12)}", int(time.time())
         self.choices = [Choice() for _ in range(request.n or 1)]
         self.ids: dict[tuple[int, int], str] = {}
-        self.done: list[Done] = []
-
-    @property
-    def usage(self) -> Usage:
-        """What it has cost."""
-        return usage_of(self.done)
 
     def whole(self) -> dict[str, Any]:
         """Return the whole answer."""
@@ -214,20 +209,17 @@ class Completion:
         ]
         return self._frame("chat.completion") | {"choices": choices, "usage": usage_json(self.usage)}
 
-    def add(self, updates: list[Update]) -> None:
-        """Take in what has happened."""
-        for update in updates:
-            if update.agent is None:
-                self.choices[update.choice].add(update.piece)
-                if isinstance(update.piece, Done):
-                    self.done.append(update.piece)
-
-    async def finish(self) -> None:
-        """Nothing is kept."""
-
-    def failed(self, error: ApiError) -> dict[str, Any]:
-        """Return what a stream ends with that has failed."""
-        return error.openai()
+    def take(self, update: Update) -> list[dict[str, Any]]:
+        """Take in one update; return the chunks that tell of it."""
+        piece, choice = update.piece, self.choices[update.choice]
+        number = len(choice.functions)
+        if update.agent is None:
+            choice.add(piece)
+        chunks = [self._chunk(update.choice, delta, logprobs=found) for delta, found in self._deltas(update, number)]
+        if isinstance(piece, Done) and update.agent is None:
+            self.done.append(piece)
+            chunks.append(self._chunk(update.choice, {}, finish=why(choice)))
+        return chunks
 
     async def chunks(self, updates: AsyncGenerator[list[Update]]) -> AsyncGenerator[dict[str, Any]]:
         """Yield the answer piece by piece."""
@@ -237,12 +229,8 @@ class Completion:
                 yield self._chunk(index, {"role": "assistant", "content": ""})
             began = True
             for update in some:
-                number = len(self.choices[update.choice].functions)
-                self.add([update])
-                for delta, logprobs in self._deltas(update, number):
-                    yield self._chunk(update.choice, delta, logprobs=logprobs)
-                if isinstance(update.piece, Done) and update.agent is None:
-                    yield self._chunk(update.choice, {}, finish=why(self.choices[update.choice]))
+                for chunk in self.take(update):
+                    yield chunk
         if self.request.stream_options and self.request.stream_options.include_usage:
             yield self._frame("chat.completion.chunk") | {"choices": [], "usage": usage_json(self.usage)}
 

@@ -12,7 +12,8 @@ from castalia.engine.shared import Seat, SharedEngine
 from castalia.reasoning.effort import Thinking
 from castalia.serve.functions import Functions
 from castalia.serve.service import Job
-from castalia.serve.transcript import Transcript, Usage
+from castalia.serve.transcript import Transcript
+from castalia.serve.usage import Usage
 from castalia.serve.work import Worker
 from castalia.tasks.effort import THINKING
 

@@ -8,13 +8,13 @@ from typing import Any, Literal
 from fastapi import APIRouter, Request, Response
 
 from castalia.document import Call
-from castalia.serve.answering import House, answered, secret_of
-from castalia.serve.asking import dumped, usage_of
+from castalia.serve.answering import Answer, House, answered, secret_of
+from castalia.serve.asking import dumped
 from castalia.serve.chat_completions import agent_event
 from castalia.serve.errors import ApiError
 from castalia.serve.messages_request import CountRequest, MessagesRequest
 from castalia.serve.service import Choice, Update
-from castalia.serve.transcript import Acted, Done, Usage, Words
+from castalia.serve.transcript import Acted, Done, Words
 
 router = APIRouter()
 STOP_REASONS = {"length": "max_tokens", "time": "max_tokens", "cancelled": "max_tokens", "stop": "stop_sequence"}
@@ -40,28 +40,15 @@ def named(event: dict[str, Any]) -> str:
     return f"event: {event['type']}\ndata: {dumped(event)}\n\n"
 
 
-class Message:
+class Message(Answer):
     """One message in the making: blocks one after the other, and the events that tell of them."""
 
     def __init__(self, request: MessagesRequest) -> None:
+        super().__init__()
         self.request, self.id = request, f"msg_{secrets.token_hex(12)}"
         self.content: list[dict[str, Any]] = []
         self.choice = Choice()
-        self.done: list[Done] = []
         self.has_open = False
-
-    @property
-    def usage(self) -> Usage:
-        """What it has cost so far."""
-        return usage_of(self.done)
-
-    def add(self, updates: list[Update]) -> None:
-        """Take in what has happened."""
-        for update in updates:
-            self._events(update)
-
-    async def finish(self) -> None:
-        """Nothing is kept."""
 
     def whole(self) -> dict[str, Any]:
         """Return the message as it stands."""
@@ -88,13 +75,14 @@ class Message:
                 began = True
                 yield {"type": "message_start", "message": self.whole()}
             for update in some:
-                for event in self._events(update):
+                for event in self.take(update):
                     yield event
         delta = {"stop_reason": self._why(), "stop_sequence": self._stopped_at()}
         yield {"type": "message_delta", "delta": delta, "usage": self._usage()}
         yield {"type": "message_stop"}
 
-    def _events(self, update: Update) -> list[dict[str, Any]]:
+    def take(self, update: Update) -> list[dict[str, Any]]:
+        """Take in one update; return the events that tell of it."""
         piece = update.piece
         if update.agent is not None:
             return [{"type": "agent", **agent_event(update)}]

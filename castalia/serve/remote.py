@@ -17,12 +17,14 @@ from castalia.actions.catalog import build_actions
 from castalia.document import Call, Document, Part
 from castalia.engine.context import Context
 from castalia.engine.request import Actor, Budget, Reply, Sampling, Stopped
+from castalia.engine.shared import Mailbox
 from castalia.errors import CastaliaError
 from castalia.reasoning.effort import Thinking
 from castalia.serve.errors import ApiError
 from castalia.serve.remote_messages import as_messages, as_tools, observed
 from castalia.serve.service import Job
-from castalia.serve.transcript import Acted, Done, Piece, Seen, Usage, Words
+from castalia.serve.transcript import Acted, Done, Piece, Seen, Words
+from castalia.serve.usage import Usage
 from castalia.serve.work import Worker
 
 BRIEFS = (
@@ -170,16 +172,14 @@ class RemoteService(Worker):
         ]
 
 
-class RemoteSeat:
+class RemoteSeat(Mailbox[RemoteEvent]):
     """An endpoint as one job sees it, with the methods of `engine.shared.Seat`."""
 
     perception = None
 
     def __init__(self, service: RemoteService, job: Job, ready: Callable[[], None]) -> None:
-        self.service, self.job, self.ready = service, job, ready
-        self._events: list[RemoteEvent] = []
-        self._error: Exception | None = None
-        self._changed = threading.Condition()
+        super().__init__(ready, service.loop.is_running)
+        self.service, self.job = service, job
 
     def submit(
         self, prompt: Document, sampling: Sampling, budget: Budget, actor: Actor | None = None, index: int = 0
@@ -188,21 +188,6 @@ class RemoteSeat:
         request = RemoteRequest(index, prompt, sampling, budget, actor)
         request.task = asyncio.run_coroutine_threadsafe(self._answer(request), self.service.loop)
         return request
-
-    def step(self) -> list[RemoteEvent]:
-        """Wait until something happens, and return it. Raises CastaliaError if the endpoint fails."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._events or self._error)
-        return self.take()
-
-    def take(self) -> list[RemoteEvent]:
-        """Return what has happened since the last time. Raises CastaliaError if the endpoint fails."""
-        with self._changed:
-            events, self._events = self._events, []
-            if self._error is not None and not events:
-                error, self._error = self._error, None
-                raise error
-            return events
 
     def cancel(self, request: RemoteRequest) -> Reply | None:
         """Stop a request and return what it has written; None if it is done."""
@@ -218,15 +203,10 @@ class RemoteSeat:
         for request in requests:
             self.cancel(request)
 
-    def _give(self, request: RemoteRequest, piece: Piece, reply: Reply | None = None) -> None:
+    def _tell(self, request: RemoteRequest, piece: Piece, reply: Reply | None = None) -> None:
         if isinstance(piece, Words):
             request.words[piece.kind] += piece.text
-        with self._changed:
-            is_news = not self._events and self._error is None
-            self._events.append(RemoteEvent(request, piece, reply=reply))
-            self._changed.notify()
-        if is_news:
-            self.ready()
+        self.give([RemoteEvent(request, piece, reply=reply)])
 
     async def _answer(self, request: RemoteRequest) -> None:
         try:
@@ -235,16 +215,12 @@ class RemoteSeat:
         except TimeoutError:
             stopped = "time"
         except Exception as error:
-            said = error if isinstance(error, CastaliaError) else _failed(self.service.url, error)
-            with self._changed:
-                self._error = said
-                self._changed.notify()
-            self.ready()
+            self.give([], error if isinstance(error, CastaliaError) else _failed(self.service.url, error))
             return
         if request.stopped is None:
             request.stopped = stopped
             reply = request.reply()
-            self._give(request, Done(stopped, reply.answer, request.usage), reply)
+            self._tell(request, Done(stopped, reply.answer, request.usage), reply)
 
     async def _turns(self, request: RemoteRequest) -> Stopped:
         """Ask, carry out what is called, and ask again, until there is an answer or a call that is the client's."""
@@ -256,7 +232,7 @@ class RemoteSeat:
             ours = [call for call in calls if call["function"]["name"] in acts]
             for call in calls:
                 made = Call(call["function"]["name"], call["function"]["arguments"] or "{}")
-                self._give(request, Acted(made, request.calls, call in ours))
+                self._tell(request, Acted(made, request.calls, call in ours))
                 request.calls += 1
             if not ours or len(ours) < len(calls):
                 return "length" if finish == "length" else "end"
@@ -266,7 +242,7 @@ class RemoteSeat:
                 seen = await _carried_out(
                     session, Call(call["function"]["name"], call["function"]["arguments"] or "{}")
                 )
-                self._give(request, Seen(seen))
+                self._tell(request, Seen(seen))
                 messages += observed(call["id"], seen)
         return "length"
 
@@ -282,10 +258,10 @@ class RemoteSeat:
             for choice in chunk.get("choices") or ():
                 delta = choice.get("delta") or {}
                 if thought := delta.get("reasoning_content") or delta.get("reasoning"):
-                    self._give(request, Words("thought", thought))
+                    self._tell(request, Words("thought", thought))
                 if text := delta.get("content"):
                     said += text
-                    self._give(request, Words("answer", text))
+                    self._tell(request, Words("answer", text))
                 for part in delta.get("tool_calls") or ():
                     _add(calls.setdefault(part.get("index", 0), {}), part)
                 finish = choice.get("finish_reason") or finish

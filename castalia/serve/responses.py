@@ -11,8 +11,8 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from castalia.document import Call
-from castalia.serve.answering import House, answered, secret_of
-from castalia.serve.asking import dumped, effort, logprob_content, reasoning_parts, usage_of, why
+from castalia.serve.answering import Answer, House, answered, secret_of
+from castalia.serve.asking import dumped, effort, logprob_content, reasoning_parts, why
 from castalia.serve.chat_completions import agent_event
 from castalia.serve.database import StoredResponse
 from castalia.serve.errors import ApiError
@@ -25,7 +25,8 @@ from castalia.serve.responses_request import (
     reasoning_text,
 )
 from castalia.serve.service import Choice, Update
-from castalia.serve.transcript import Acted, Done, Seen, Usage, Words
+from castalia.serve.transcript import Acted, Done, Seen, Words
+from castalia.serve.usage import Usage
 
 router = APIRouter()
 
@@ -86,28 +87,18 @@ def _id(kind: str) -> str:
 Event = dict[str, Any]
 
 
-class Making:
+class Making(Answer):
     """One response in the making: items one after the other, and the events that tell of them."""
 
     def __init__(self, request: ResponsesRequest, keep: Callable[[dict[str, Any]], None]) -> None:
+        super().__init__()
         self.request, self.keep = request, keep
         self.id, self.created = _id("resp"), int(time.time())
         self.output: list[dict[str, Any]] = []
         self.choice = Choice()
-        self.done: list[Done] = []
         self.status, self.number = "in_progress", 0
         self.has_open = False
         self.runs_code = any(isinstance(tool, ServerTool) for tool in request.tools or ())
-
-    @property
-    def usage(self) -> Usage:
-        """What it has cost so far."""
-        return usage_of(self.done)
-
-    def add(self, updates: list[Update]) -> None:
-        """Take in what has happened."""
-        for update in updates:
-            self._events(update)
 
     async def finish(self) -> None:
         """Keep the response, where that is wanted."""
@@ -168,12 +159,12 @@ class Making:
                 yield self._event("response.created", response=self.whole())
                 yield self._event("response.in_progress", response=self.whole())
             for update in some:
-                for event in self._events(update):
+                for event in self.take(update):
                     yield event
         await self.finish()
         yield self._event(f"response.{self.status}", response=self.whole())
 
-    def _events(self, update: Update) -> list[Event]:
+    def take(self, update: Update) -> list[Event]:
         """Take in one update; return what tells of it."""
         piece = update.piece
         if update.agent is not None:

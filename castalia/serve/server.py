@@ -33,7 +33,8 @@ def serve(
     cannot start: no key, or the address is in use.
     """
     kept = open_database(database_url(database))
-    has_keys = any(key.revoked is None for key in kept.keys())  # noqa: SIM118
+    keys = kept.keys()
+    has_keys = any(key.revoked is None for key in keys)
     is_open = not has_keys and host in LOOPBACK
     if not has_keys and not is_open:
         raise CastaliaError(f"{host} can be reached by others: make a key first (castalia keys create NAME)")

@@ -7,7 +7,8 @@ from typing import Any, Protocol
 from castalia.document import Call, Document, Image
 from castalia.engine.request import Sampling
 from castalia.serve.functions import Function, ToolChoice
-from castalia.serve.transcript import Acted, Piece, Seen, Token, Usage, Words
+from castalia.serve.transcript import Acted, Piece, Seen, Token, Words
+from castalia.serve.usage import Usage
 from castalia.tasks.effort import Effort
 
 

@@ -7,6 +7,7 @@ from castalia.document import Call, Document
 from castalia.engine.engine import Event
 from castalia.engine.reading import Reader
 from castalia.engine.request import Reply
+from castalia.serve.usage import Usage
 
 Kind = Literal["thought", "answer"]
 
@@ -44,24 +45,6 @@ class Seen:
     """What a call has returned."""
 
     document: Document
-
-
-@dataclass(frozen=True)
-class Usage:
-    """Tokens: of the prompt, of these found in the cache; written, of these in thought."""
-
-    prompt: int = 0
-    cached: int = 0
-    completion: int = 0
-    reasoning: int = 0
-
-    def __add__(self, other: "Usage") -> "Usage":
-        return Usage(
-            self.prompt + other.prompt,
-            self.cached + other.cached,
-            self.completion + other.completion,
-            self.reasoning + other.reasoning,
-        )
 
 
 @dataclass(frozen=True)

@@ -1,19 +1,19 @@
 """`/v1/audio/transcriptions`, as OpenAI's clients use it: a sound in, what is said in it out."""
 
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, File, Form, Request, Response, UploadFile
 
 from castalia.document import Document, Part, Speech
 from castalia.perception.speech import load_speech
-from castalia.serve.answering import answered
-from castalia.serve.asking import Temperature, dumped, logprob_content, sampling, usage_of
+from castalia.serve.answering import Answer, answered
+from castalia.serve.asking import Temperature, dumped, logprob_content, sampling
 from castalia.serve.database import Database
 from castalia.serve.errors import ApiError
 from castalia.serve.service import Choice, Job, Update
-from castalia.serve.transcript import Done, Usage, Words
+from castalia.serve.transcript import Done, Words
 
 router = APIRouter()
 QUESTION = "Write down what is said."
@@ -71,30 +71,22 @@ class Sound:
         return Job(prompt, sampling=sampling(self.temperature, None, None, None), actions=())
 
 
-@dataclass
-class Transcription:
+class Transcription(Answer):
     """What is said, as far as it is written down."""
 
-    sound: Sound
-    format: Format
-    logprobs: bool
-    choice: Choice = field(default_factory=Choice)
-    done: list[Done] = field(default_factory=list)
+    def __init__(self, sound: Sound, format: Format, logprobs: bool) -> None:
+        super().__init__()
+        self.sound, self.format, self.logprobs = sound, format, logprobs
+        self.choice = Choice()
 
-    @property
-    def usage(self) -> Usage:
-        """What it has cost."""
-        return usage_of(self.done)
-
-    def add(self, updates: list[Update]) -> None:
-        """Take in what has happened."""
-        for update in updates:
-            self.choice.add(update.piece)
-            if isinstance(update.piece, Done):
-                self.done.append(update.piece)
-
-    async def finish(self) -> None:
-        """Nothing is kept."""
+    def take(self, update: Update) -> list[dict[str, Any]]:
+        """Take in one update; return the events that tell of it."""
+        piece = update.piece
+        self.choice.add(piece)
+        if isinstance(piece, Done):
+            self.done.append(piece)
+        is_answer = isinstance(piece, Words) and piece.kind == "answer"
+        return [{"type": "transcript.text.delta", "delta": piece.text}] if is_answer else []
 
     def whole(self) -> dict[str, Any] | str:
         """Return the transcript in the form that is wanted; nothing is known of when a word was said."""
@@ -111,17 +103,12 @@ class Transcription:
             whole |= {"task": "transcribe", "language": "unknown", "duration": seconds, "segments": [segment]}
         return whole | self._more()
 
-    def failed(self, error: ApiError) -> dict[str, Any]:
-        """Return what a stream ends with that has failed."""
-        return error.openai()
-
     async def chunks(self, updates: AsyncGenerator[list[Update]]) -> AsyncGenerator[dict[str, Any]]:
         """Yield the transcript piece by piece."""
         async for some in updates:
-            self.add(some)
             for update in some:
-                if isinstance(update.piece, Words) and update.piece.kind == "answer":
-                    yield {"type": "transcript.text.delta", "delta": update.piece.text}
+                for event in self.take(update):
+                    yield event
         yield {"type": "transcript.text.done", "text": self.choice.answer} | self._more()
 
     def _more(self) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from castalia.engine.engine import Event
 from castalia.reasoning.contemplate import Contemplate
 from castalia.reasoning.effort import Thinking
 from castalia.serve.service import Job, Update
-from castalia.serve.transcript import Done, Piece, Usage, Words
+from castalia.serve.transcript import Done, Piece, Words
+from castalia.serve.usage import Usage
 
 BREATH = 0.04
 """Seconds between two pieces of one stream: what was written meanwhile goes together."""

@@ -7,7 +7,8 @@ from typing import Any, Literal
 from castalia.document import Document, Image, Part
 from castalia.serve.page.question import Question
 from castalia.serve.service import Choice, Contemplating, Job, Update
-from castalia.serve.transcript import Acted, Done, Piece, Seen, Usage, Words
+from castalia.serve.transcript import Acted, Done, Piece, Seen, Words
+from castalia.serve.usage import Usage
 from castalia.tasks.effort import Effort
 
 Status = Literal["running", "done", "stopped", "failed"]

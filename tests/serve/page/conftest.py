@@ -27,7 +27,7 @@ from castalia.serve.database import Usage, open_database
 from castalia.serve.server import local_service
 from castalia.serve.service import Job, Service, Update
 from castalia.serve.transcript import Acted, Done, Seen, Words
-from castalia.serve.transcript import Usage as Spent
+from castalia.serve.usage import Usage as Spent
 from castalia.training.pretrain import pretrain
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

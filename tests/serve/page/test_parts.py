@@ -16,7 +16,7 @@ from castalia.serve.page.relations import scene_graph
 from castalia.serve.page.samples import sample_questions
 from castalia.serve.service import Choice
 from castalia.serve.transcript import Acted, Done, Piece, Words
-from castalia.serve.transcript import Usage as Spent
+from castalia.serve.usage import Usage as Spent
 
 
 def test_relations_are_those_that_the_canvas_takes() -> None:
