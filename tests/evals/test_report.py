@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from castalia.evals.curves import MOST_POINTS, series, ticks
 from castalia.evals.report import wilson, write_report
+from castalia.plot import MOST_POINTS, series, thinned, ticks
 
 HOSTILE = "</script><script>alert(1)</script><img src=http://evil.example/x onerror=alert(2)>\" ' & ${name} $style"
 
@@ -135,7 +135,7 @@ def test_a_run_of_little_has_a_report_too(tmp_path: Path, lines: list[dict[str, 
 
 
 def test_curves_are_thinned_but_keep_their_end() -> None:
-    points = series([{"step": step, "loss": step / 7} for step in range(12_345)], "loss")
+    points = thinned(series([{"step": step, "loss": step / 7} for step in range(12_345)], "loss"))
     assert len(points) <= MOST_POINTS + 1
     assert points[0] == (0, 0)
     assert points[-1] == (12_344, 12_344 / 7)

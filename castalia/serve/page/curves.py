@@ -1,30 +1,16 @@
 """The curves of a run: loss and accuracy as they are measured, and, where there is one, the forecast beside them."""
 
 import json
-import math
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
 
-from castalia.serve.page.plot import Line, Plot, Point, thinned
+from castalia.plot import Curve, Line, Plot, series, thinned
 from castalia.training.metrics import read_metrics
 
 LIVE_SECONDS = 90
 """A run whose metrics were written so lately is still training."""
-
-
-@dataclass(frozen=True)
-class Curve:
-    """One chart of a run: its title, its lines by their keys in the metrics, and how values are written."""
-
-    title: str
-    lines: dict[str, str]
-    write: Callable[[float], str]
-    from_zero: bool = True
-    logarithmic: bool = False
 
 
 CURVES = (
@@ -55,26 +41,11 @@ def stamp(run: Path) -> float:
 def curves_html(run: Path) -> str:
     """Return facts and curves of a run."""
     metrics = read_metrics(run / "metrics.jsonl")
-    plots = [_forecast(run / "forecast.json", metrics), *(_plot(curve, metrics) for curve in CURVES)]
-    drawn = [plot.html() for plot in plots if plot]
-    drawn = [figure for figure in drawn if figure]
+    forecast = _forecast(run / "forecast.json", metrics)
+    figures = [forecast.html() if forecast else "", *(curve.html(metrics) for curve in CURVES)]
+    drawn = [figure for figure in figures if figure]
     curves = "".join(drawn) or '<p class="hint">No curve yet: the run has fewer than two lines of metrics.</p>'
     return f'<dl class="facts">{_facts(run, metrics)}</dl><div class="curves">{curves}</div>'
-
-
-def _plot(curve: Curve, metrics: list[dict[str, Any]]) -> Plot:
-    lines = [Line(name, thinned(_series(metrics, key))) for key, name in curve.lines.items()]
-    return Plot(curve.title, "steps", lines, curve.write, curve.from_zero, curve.logarithmic)
-
-
-def _series(metrics: Iterable[dict[str, Any]], key: str, along: str = "step") -> list[Point]:
-    """Return (`along`, value) of every line with a finite `key`, at its top or under ``clock``."""
-    points = []
-    for line in metrics:
-        value = line.get(key, (line.get("clock") or {}).get(key))
-        if isinstance(value, int | float) and math.isfinite(value) and along in line:
-            points.append((float(line[along]), float(value)))
-    return points
 
 
 def _forecast(path: Path, metrics: list[dict[str, Any]]) -> Plot | None:
@@ -90,9 +61,9 @@ def _forecast(path: Path, metrics: list[dict[str, Any]]) -> Plot | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None
     expected = [(place, loss) for place, loss in rows]
-    held_out = _series(metrics, "held_out_loss", "positions")
+    held_out = series(metrics, "held_out_loss", "positions")
     measured = Line("measured, held out", held_out) if len(held_out) > 1 else None
-    measured = measured or Line("measured", thinned(_series(metrics, "loss", "positions")))
+    measured = measured or Line("measured", thinned(series(metrics, "loss", "positions")))
     first = min((place for place, _ in expected), default=0.0)
     # Before the forecast begins the loss falls so far that nothing else could be seen.
     seen = [point for point in measured.points if point[0] >= first] or measured.points

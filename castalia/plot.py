@@ -2,9 +2,10 @@
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from html import escape
+from typing import Any
 
 WIDTH, HEIGHT = 420, 220
 LEFT, RIGHT, TOP, BOTTOM = 48, 12, 10, 28
@@ -102,6 +103,22 @@ class Plot:
         return json.dumps(shown, separators=(",", ":"))
 
 
+@dataclass(frozen=True)
+class Curve:
+    """A chart of a run over its steps: a title, its lines by their keys in the metrics, and how values are written."""
+
+    title: str
+    lines: dict[str, str]
+    write: Callable[[float], str]
+    from_zero: bool = True
+    logarithmic: bool = False
+
+    def html(self, metrics: Sequence[dict[str, Any]]) -> str:
+        """Return the chart of these metrics as a <figure>; "" if no line has two points."""
+        lines = [Line(name, thinned(series(metrics, key))) for key, name in self.lines.items()]
+        return Plot(self.title, "steps", lines, self.write, self.from_zero, self.logarithmic).html()
+
+
 def _path(points: Sequence[Point], x: Callable[[float], float], y: Callable[[float], float]) -> str:
     return "L".join(f"{x(place)} {y(value)}" for place, value in points)
 
@@ -134,3 +151,13 @@ def thinned(points: Sequence[Point]) -> list[Point]:
     """Return at most about `MOST_POINTS` points, the last one among them."""
     stride = -(-len(points) // MOST_POINTS) or 1
     return [*points[::stride], *([points[-1]] if points and (len(points) - 1) % stride else [])]
+
+
+def series(metrics: Iterable[dict[str, Any]], key: str, along: str = "step") -> list[Point]:
+    """Return (`along`, value) of every line of metrics with a finite `key`, at its top or under ``clock``."""
+    points = []
+    for line in metrics:
+        value = line.get(key, (line.get("clock") or {}).get(key))
+        if isinstance(value, int | float) and math.isfinite(value) and along in line:
+            points.append((float(line[along]), float(value)))
+    return points
