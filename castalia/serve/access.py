@@ -14,7 +14,7 @@ from sqlalchemy import select, update
 
 from castalia.errors import AccessError
 from castalia.serve.database import Database, Invitation, Key, Limited, Usage, now
-from castalia.serve.usage import Usage as Spent
+from castalia.serve.service.usage import Usage as Spent
 
 KEY_START, INVITATION_START = "cst-", "inv-"
 SHOWN = len(KEY_START) + 8

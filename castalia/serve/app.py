@@ -17,11 +17,11 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from starlette.exceptions import HTTPException
 
 from castalia.errors import CastaliaError, nearest
-from castalia.serve import chat_completions, messages, responses, transcriptions
-from castalia.serve.answering import House, secret_of
-from castalia.serve.asking import as_api_error
+from castalia.serve.api import chat_completions, messages, responses, transcriptions
+from castalia.serve.api.answering import House, secret_of
+from castalia.serve.api.asking import as_api_error
+from castalia.serve.api.limits import BodyLimit
 from castalia.serve.errors import ApiError
-from castalia.serve.limits import BodyLimit
 
 VERSION = version("castalia")
 ROUTERS = (chat_completions.router, responses.router, messages.router, transcriptions.router)

@@ -9,13 +9,13 @@ from castalia.assistant import Assistant
 from castalia.console import console
 from castalia.errors import CastaliaError
 from castalia.serve.access import Gate
-from castalia.serve.answering import House
+from castalia.serve.api.answering import House
 from castalia.serve.app import LOOPBACK, build_app
 from castalia.serve.commands import database_url
 from castalia.serve.database import open_database
-from castalia.serve.local import LocalService
-from castalia.serve.remote import RemoteService
-from castalia.serve.service import Service
+from castalia.serve.service.job import Service
+from castalia.serve.service.local import LocalService
+from castalia.serve.service.remote import RemoteService
 
 
 def serve(

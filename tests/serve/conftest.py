@@ -21,12 +21,12 @@ from sqlalchemy import create_engine
 
 from castalia.recipes import load_recipe
 from castalia.serve.access import Gate
-from castalia.serve.answering import House
+from castalia.serve.api.answering import House
 from castalia.serve.app import build_app
 from castalia.serve.database import Database, open_database
-from castalia.serve.local import LocalService
 from castalia.serve.server import listening, local_service
-from castalia.serve.service import Service
+from castalia.serve.service.job import Service
+from castalia.serve.service.local import LocalService
 from castalia.training.pretrain import pretrain
 
 PASSWORD = "Sesam-öffne-dich"

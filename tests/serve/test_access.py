@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from castalia.errors import AccessError
 from castalia.serve.access import Gate, Grant, Limits, create_key, duration, fingerprint, invite, redeem
 from castalia.serve.database import Base, Database, Invitation, Key, Usage, open_database
-from castalia.serve.usage import Usage as Tokens
+from castalia.serve.service.usage import Usage as Tokens
 
 
 class Time:

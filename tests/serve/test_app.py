@@ -19,8 +19,8 @@ import pytest
 from castalia.errors import CastaliaError
 from castalia.serve.access import Limits, create_key
 from castalia.serve.database import Database, open_database
-from castalia.serve.local import LocalService
 from castalia.serve.server import listening
+from castalia.serve.service.local import LocalService
 
 ASKED: list[Any] = [{"role": "user", "content": "Make 10 from 2, 5."}]
 BODY = {"model": "small", "messages": ASKED}

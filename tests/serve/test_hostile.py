@@ -17,7 +17,7 @@ import pytest
 
 from castalia.serve.access import create_key
 from castalia.serve.database import open_database
-from castalia.serve.local import LocalService
+from castalia.serve.service.local import LocalService
 
 COUNT = int(os.environ.get("HOSTILE", "400"))
 """Requests with something wrong in them, one by one."""

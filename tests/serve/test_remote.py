@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, StreamingResponse
 
-from castalia.serve.remote import RemoteService
+from castalia.serve.service.remote import RemoteService
 
 ASKED: list[Any] = [{"role": "user", "content": "Make 10 from 2, 5."}]
 

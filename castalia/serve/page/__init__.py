@@ -4,7 +4,7 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
-from castalia.serve.answering import House
+from castalia.serve.api.answering import House
 
 
 def mount(app: FastAPI, house: House, run: Path | None) -> FastAPI:

@@ -3,7 +3,7 @@
 import asyncio
 
 from castalia.errors import CastaliaError
-from castalia.serve.answering import House
+from castalia.serve.api.answering import House
 from castalia.serve.database import Feedback
 from castalia.serve.page.turn import Conversation
 

@@ -11,7 +11,7 @@ from starlette.routing import Match, Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from castalia.errors import AccessError
-from castalia.serve.answering import House
+from castalia.serve.api.answering import House
 from castalia.serve.page.page import COOKIE
 
 API = "/v1"

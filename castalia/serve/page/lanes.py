@@ -7,8 +7,8 @@ from castalia.document import Image
 from castalia.reasoning.strategies import ENDED
 from castalia.serve.page.thoughts import trail_html
 from castalia.serve.page.turn import Turn
-from castalia.serve.service import Choice
-from castalia.serve.transcript import Done
+from castalia.serve.service.job import Choice
+from castalia.serve.service.transcript import Done
 from castalia.tasks.steps import NOTHING
 
 MOST_SHOWN = 6

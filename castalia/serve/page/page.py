@@ -7,7 +7,7 @@ from urllib.parse import unquote
 import gradio as gr
 
 from castalia.errors import AccessError
-from castalia.serve.answering import House
+from castalia.serve.api.answering import House
 from castalia.serve.page.chat import Chat
 from castalia.serve.page.comparing import Comparison
 from castalia.serve.page.samples import families_of, sample_questions

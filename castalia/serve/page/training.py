@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from castalia.errors import AccessError
-from castalia.serve.answering import House
+from castalia.serve.api.answering import House
 from castalia.serve.page import widgets
 from castalia.serve.page.curves import curves_html, runs_in, stamp
 from castalia.serve.page.talk import error_html

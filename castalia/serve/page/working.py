@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from castalia.document import Document
 from castalia.errors import AccessError, CastaliaError
 from castalia.serve.access import Grant
-from castalia.serve.answering import House
-from castalia.serve.asking import as_api_error
+from castalia.serve.api.answering import House
+from castalia.serve.api.asking import as_api_error
 from castalia.serve.page.turn import Turn
 
 TICK = 0.1

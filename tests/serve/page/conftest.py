@@ -21,13 +21,13 @@ from castalia.actions.canvas import CANVAS
 from castalia.document import Call, Document
 from castalia.recipes import load_recipe
 from castalia.serve.access import Gate
-from castalia.serve.answering import House
+from castalia.serve.api.answering import House
 from castalia.serve.app import build_app
 from castalia.serve.database import Usage, open_database
 from castalia.serve.server import local_service
-from castalia.serve.service import Job, Service, Update
-from castalia.serve.transcript import Acted, Done, Seen, Words
-from castalia.serve.usage import Usage as Spent
+from castalia.serve.service.job import Job, Service, Update
+from castalia.serve.service.transcript import Acted, Done, Seen, Words
+from castalia.serve.service.usage import Usage as Spent
 from castalia.training.pretrain import pretrain
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

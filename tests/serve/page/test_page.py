@@ -12,7 +12,7 @@ from castalia.data.messages import parse_messages
 from castalia.document import Image
 from castalia.serve.access import create_key
 from castalia.serve.database import Feedback
-from castalia.serve.local import LocalService
+from castalia.serve.service.local import LocalService
 
 FIELD = ".ask textarea >> visible=true"
 

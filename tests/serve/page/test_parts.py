@@ -14,9 +14,9 @@ from castalia.serve.page.curves import curves_html
 from castalia.serve.page.lanes import conclusions
 from castalia.serve.page.relations import scene_graph
 from castalia.serve.page.samples import sample_questions
-from castalia.serve.service import Choice
-from castalia.serve.transcript import Acted, Done, Piece, Words
-from castalia.serve.usage import Usage as Spent
+from castalia.serve.service.job import Choice
+from castalia.serve.service.transcript import Acted, Done, Piece, Words
+from castalia.serve.service.usage import Usage as Spent
 
 
 def test_relations_are_those_that_the_canvas_takes() -> None:

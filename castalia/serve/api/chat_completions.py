@@ -10,8 +10,8 @@ from pydantic import Field
 
 from castalia.data.messages import parse_messages
 from castalia.document import Call
-from castalia.serve.answering import Answer, answered
-from castalia.serve.asking import (
+from castalia.serve.api.answering import Answer, answered
+from castalia.serve.api.asking import (
     MOST_CHOICES,
     MOST_TOKENS,
     AnyEffort,
@@ -31,9 +31,9 @@ from castalia.serve.asking import (
 )
 from castalia.serve.database import Database
 from castalia.serve.errors import ApiError
-from castalia.serve.service import Choice, Job, Update
-from castalia.serve.transcript import Acted, Done, Seen, Words
-from castalia.serve.usage import Usage
+from castalia.serve.service.job import Choice, Job, Update
+from castalia.serve.service.transcript import Acted, Done, Seen, Words
+from castalia.serve.service.usage import Usage
 
 
 class Tool(Strict):

@@ -13,14 +13,14 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response, Streami
 
 from castalia.errors import CastaliaError, nearest
 from castalia.serve.access import Gate, Grant
-from castalia.serve.addresses import opened
-from castalia.serve.asking import as_api_error, usage_of
+from castalia.serve.api.addresses import opened
+from castalia.serve.api.asking import as_api_error, usage_of
 from castalia.serve.database import Database
 from castalia.serve.errors import ApiError
 from castalia.serve.metrics import Metrics
-from castalia.serve.service import Job, Service, Update
-from castalia.serve.transcript import Done
-from castalia.serve.usage import Usage
+from castalia.serve.service.job import Job, Service, Update
+from castalia.serve.service.transcript import Done
+from castalia.serve.service.usage import Usage
 
 
 @dataclass

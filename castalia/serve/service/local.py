@@ -10,11 +10,11 @@ from castalia.engine.constraints import Constraints
 from castalia.engine.request import Request
 from castalia.engine.shared import Seat, SharedEngine
 from castalia.reasoning.effort import Thinking
-from castalia.serve.functions import Functions
-from castalia.serve.service import Job
-from castalia.serve.transcript import Transcript
-from castalia.serve.usage import Usage
-from castalia.serve.work import Worker
+from castalia.serve.service.functions import Functions
+from castalia.serve.service.job import Job
+from castalia.serve.service.transcript import Transcript
+from castalia.serve.service.usage import Usage
+from castalia.serve.service.work import Worker
 from castalia.tasks.effort import THINKING
 
 SPELLED = 512

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from castalia.data.messages import parse_messages
-from castalia.serve.asking import (
+from castalia.serve.api.asking import (
     MOST_TOKENS,
     AnyEffort,
     ContemplateOptions,
@@ -20,8 +20,8 @@ from castalia.serve.asking import (
 )
 from castalia.serve.database import Database
 from castalia.serve.errors import ApiError
-from castalia.serve.functions import Function
-from castalia.serve.service import Job
+from castalia.serve.service.functions import Function
+from castalia.serve.service.job import Job
 from castalia.tasks.effort import EFFORTS, THINKING, Effort
 
 

@@ -12,10 +12,10 @@ from castalia.document import Document, Image
 from castalia.engine.request import Sampling
 from castalia.errors import AccessError, CastaliaError, DatabaseError
 from castalia.serve.errors import ApiError
-from castalia.serve.functions import Function
-from castalia.serve.service import Choice, Contemplating
-from castalia.serve.transcript import Acted, Done, Piece, Seen, Token, Words
-from castalia.serve.usage import Usage
+from castalia.serve.service.functions import Function
+from castalia.serve.service.job import Choice, Contemplating
+from castalia.serve.service.transcript import Acted, Done, Piece, Seen, Token, Words
+from castalia.serve.service.usage import Usage
 from castalia.tasks.effort import Effort
 
 MOST_AGENTS, MOST_CHOICES, MOST_TOKENS = 64, 64, 1 << 17

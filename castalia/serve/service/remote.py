@@ -21,11 +21,11 @@ from castalia.engine.shared import Mailbox
 from castalia.errors import CastaliaError
 from castalia.reasoning.effort import Thinking
 from castalia.serve.errors import ApiError
-from castalia.serve.remote_messages import as_messages, as_tools, observed
-from castalia.serve.service import Job
-from castalia.serve.transcript import Acted, Done, Piece, Seen, Words
-from castalia.serve.usage import Usage
-from castalia.serve.work import Worker
+from castalia.serve.service.job import Job
+from castalia.serve.service.remote_messages import as_messages, as_tools, observed
+from castalia.serve.service.transcript import Acted, Done, Piece, Seen, Words
+from castalia.serve.service.usage import Usage
+from castalia.serve.service.work import Worker
 
 BRIEFS = (
     "Solve it step by step.",

@@ -7,7 +7,7 @@ from castalia.document import Call, Document
 from castalia.engine.engine import Event
 from castalia.engine.reading import Reader
 from castalia.engine.request import Reply
-from castalia.serve.usage import Usage
+from castalia.serve.service.usage import Usage
 
 Kind = Literal["thought", "answer"]
 

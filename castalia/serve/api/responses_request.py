@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, PrivateAttr
 
 from castalia.data.messages import parse_messages
-from castalia.serve.asking import (
+from castalia.serve.api.asking import (
     MOST_TOKENS,
     AnyEffort,
     ContemplateOptions,
@@ -22,7 +22,7 @@ from castalia.serve.asking import (
 )
 from castalia.serve.database import Database, StoredResponse
 from castalia.serve.errors import ApiError
-from castalia.serve.service import Job
+from castalia.serve.service.job import Job
 
 ENCODED = "castalia.1."
 """What begins reasoning that clients keep and send back."""

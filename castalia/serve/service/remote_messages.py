@@ -11,8 +11,8 @@ import numpy as np
 
 from castalia.actions.action import Action
 from castalia.document import SAMPLE_RATE, Call, Content, Document, Image, Speech
-from castalia.serve.asking import picture_url
-from castalia.serve.functions import Function
+from castalia.serve.api.asking import picture_url
+from castalia.serve.service.functions import Function
 
 POOLED = "Several agents have worked on this. What they concluded, after how many concluded it: {}. \
 Decide what is right, which need not be what most of them say, and answer the question."

@@ -11,12 +11,10 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from castalia.document import Call
-from castalia.serve.answering import Answer, House, answered, secret_of
-from castalia.serve.asking import dumped, effort, logprob_content, reasoning_parts, why
-from castalia.serve.chat_completions import agent_event
-from castalia.serve.database import StoredResponse
-from castalia.serve.errors import ApiError
-from castalia.serve.responses_request import (
+from castalia.serve.api.answering import Answer, House, answered, secret_of
+from castalia.serve.api.asking import dumped, effort, logprob_content, reasoning_parts, why
+from castalia.serve.api.chat_completions import agent_event
+from castalia.serve.api.responses_request import (
     NamedTool,
     ResponsesRequest,
     ServerTool,
@@ -24,9 +22,11 @@ from castalia.serve.responses_request import (
     messages_of,
     reasoning_text,
 )
-from castalia.serve.service import Choice, Update
-from castalia.serve.transcript import Acted, Done, Seen, Words
-from castalia.serve.usage import Usage
+from castalia.serve.database import StoredResponse
+from castalia.serve.errors import ApiError
+from castalia.serve.service.job import Choice, Update
+from castalia.serve.service.transcript import Acted, Done, Seen, Words
+from castalia.serve.service.usage import Usage
 
 router = APIRouter()
 

@@ -6,9 +6,9 @@ from typing import Any, Protocol
 
 from castalia.document import Call, Document, Image
 from castalia.engine.request import Sampling
-from castalia.serve.functions import Function, ToolChoice
-from castalia.serve.transcript import Acted, Piece, Seen, Token, Words
-from castalia.serve.usage import Usage
+from castalia.serve.service.functions import Function, ToolChoice
+from castalia.serve.service.transcript import Acted, Piece, Seen, Token, Words
+from castalia.serve.service.usage import Usage
 from castalia.tasks.effort import Effort
 
 

@@ -9,9 +9,9 @@ from typing import Any, Protocol
 from castalia.engine.engine import Event
 from castalia.reasoning.contemplate import Contemplate
 from castalia.reasoning.effort import Thinking
-from castalia.serve.service import Job, Update
-from castalia.serve.transcript import Done, Piece, Words
-from castalia.serve.usage import Usage
+from castalia.serve.service.job import Job, Update
+from castalia.serve.service.transcript import Done, Piece, Words
+from castalia.serve.service.usage import Usage
 
 BREATH = 0.04
 """Seconds between two pieces of one stream: what was written meanwhile goes together."""
