@@ -32,6 +32,11 @@ class SharedEngine:
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._thread.start()
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether its thread runs."""
+        return self._thread.is_alive()
+
     def seat(self, ready: Callable[[], None] = lambda: None) -> "Seat":
         """Return a place to ask from. `ready` is called, in the engine's thread, when there are events after none."""
         return Seat(self, ready)
@@ -139,7 +144,7 @@ class Seat(Mailbox[Event]):
     """An `Engine` as one caller sees it: `submit`, `step` and `cancel` are its own requests' alone."""
 
     def __init__(self, shared: SharedEngine, ready: Callable[[], None]) -> None:
-        super().__init__(ready, shared._thread.is_alive)
+        super().__init__(ready, lambda: shared.is_alive)
         self.shared = shared
         self.perception, self.reader = shared.engine.perception, shared.engine.reader
 

@@ -3,8 +3,7 @@
 import secrets
 import sys
 import traceback
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -28,16 +27,9 @@ ROUTERS = (chat_completions.router, responses.router, messages.router, transcrip
 
 
 def build_app(house: House, *, page: bool = False, run: Path | None = None) -> FastAPI:
-    """Return the application, with its page if wanted (`run` is what is served); when it ends, so does the service."""
-
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
-        yield
-        house.service.close()
-
-    app = FastAPI(title="Castalia", version=VERSION, lifespan=lifespan)
+    """Return the application, with its page if wanted (`run` is what is served)."""
+    app = FastAPI(title="Castalia", version=VERSION)
     app.state.house = house
-    house.metrics.watch(house.service.gauges)
     for router in ROUTERS:
         app.include_router(router)
     app.add_exception_handler(CastaliaError, _user_error)
@@ -61,7 +53,9 @@ def build_app(house: House, *, page: bool = False, run: Path | None = None) -> F
 
     @app.get("/health")
     async def health() -> dict[str, str]:
-        """Say that the server is there."""
+        """Say that the server is there, and can answer. Raises ApiError (503) if it no longer can."""
+        if not house.service.is_alive:
+            raise ApiError("nothing answers any more: the server must be started again", 503)
         return {"status": "ok", "version": VERSION}
 
     @app.get("/metrics", response_class=PlainTextResponse)
@@ -84,7 +78,8 @@ def build_app(house: House, *, page: bool = False, run: Path | None = None) -> F
     if page:
         from castalia.serve.page import mount
 
-        return mount(app, house, run)
+        app = mount(app, house, run)
+    house.metrics.watch(house.service.gauges)  # last of all: it waits until the model is there
     return app
 
 

@@ -1,11 +1,11 @@
 """Start the server: the model, the keys, the address, and what to open."""
 
 import socket
+from functools import partial
 from pathlib import Path
 
 import uvicorn
 
-from castalia.assistant import Assistant
 from castalia.console import console
 from castalia.errors import CastaliaError
 from castalia.serve.access import Gate
@@ -15,6 +15,7 @@ from castalia.serve.commands import database_url
 from castalia.serve.database import open_database
 from castalia.serve.service.job import Service
 from castalia.serve.service.local import LocalService
+from castalia.serve.service.process import ProcessService
 from castalia.serve.service.remote import RemoteService
 
 
@@ -33,28 +34,31 @@ def serve(
     cannot start: no key, or the address is in use.
     """
     kept = open_database(database_url(database))
-    keys = kept.keys()
-    has_keys = any(key.revoked is None for key in keys)
-    is_open = not has_keys and host in LOOPBACK
-    if not has_keys and not is_open:
-        raise CastaliaError(f"{host} can be reached by others: make a key first (castalia keys create NAME)")
-    door = listening(host, port)
-    house = House(service, Gate(kept, is_open), kept, open_urls, is_local=is_open)
-    address = f"http://{f'[{host}]' if ':' in host else host}:{door.getsockname()[1]}"
-    say = console.print
-    say(f"open [bold]{address}[/] for the app; {address}/v1 is the API, {address}/docs describes it", soft_wrap=True)
-    say("no keys: whoever is on this machine may ask" if is_open else f"keys: {kept.place}", style="dim")
-    app = build_app(house, page=True, run=run)
-    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5, server_header=False)
     try:
+        keys = kept.keys()
+        has_keys = any(key.revoked is None for key in keys)
+        is_open = not has_keys and host in LOOPBACK
+        if not has_keys and not is_open:
+            raise CastaliaError(f"{host} can be reached by others: make a key first (castalia keys create NAME)")
+        door = listening(host, port)
+        house = House(service, Gate(kept, is_open), kept, open_urls, is_local=is_open)
+        app = build_app(house, page=True, run=run)
+        address = f"http://{f'[{host}]' if ':' in host else host}:{door.getsockname()[1]}"
+        say = console.print
+        say(
+            f"open [bold]{address}[/] for the app; {address}/v1 is the API, {address}/docs describes it", soft_wrap=True
+        )
+        say("no keys: whoever is on this machine may ask" if is_open else f"keys: {kept.place}", style="dim")
+        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5, server_header=False)
         uvicorn.Server(config).run(sockets=[door])
     finally:
+        service.close()
         kept.close()
 
 
-def local_service(run: Path, name: str | None = None) -> LocalService:
+def local_service(run: Path, name: str | None = None) -> ProcessService:
     """Return a service of the newest checkpoint of a run, called as its directory if nothing else is said."""
-    return LocalService(Assistant.load(run), name or run.resolve().name)
+    return ProcessService(partial(LocalService.load, run, name or run.resolve().name))
 
 
 def remote_service(url: str, model: str | None, key: str | None = None) -> RemoteService:

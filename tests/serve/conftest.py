@@ -138,25 +138,27 @@ def start_app() -> Iterator[Callable[[FastAPI], str]]:
 
 @pytest.fixture(scope="session")
 def service(trained: Path) -> Iterator[LocalService]:
-    """Return the small model, ready to be served; it is never closed by a server."""
-    made = local_service(trained, "small")
+    """Return the small model in this process, ready to be served."""
+    made = LocalService.load(trained, "small")
     yield made
     made.close()
 
 
 @pytest.fixture(scope="session")
-def address(service: LocalService, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Return the address of a server of the small model that is open to all."""
+def address(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Return the address of a server that is open to all, of the small model in a process of its own."""
+    service = local_service(trained, "small")
     kept = open_database(f"sqlite:///{tmp_path_factory.mktemp('address') / 'castalia.db'}")
     with serving(build_app(House(service, Gate(kept, True), kept))) as where:
         yield where
+    service.close()
 
 
 @contextmanager
 def serving(app: FastAPI) -> Iterator[str]:
-    """Serve an application in a thread while this lasts; a service in it stays open."""
+    """Serve an application in a thread while this lasts."""
     socket = listening("127.0.0.1", 0)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]}, daemon=True)
     thread.start()
     while not server.started:

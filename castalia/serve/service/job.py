@@ -91,6 +91,11 @@ class Service(Protocol):
         """Names of the models that can be asked."""
         ...
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether it can still be asked."""
+        ...
+
     def updates(self, job: Job) -> AsyncGenerator[list[Update]]:
         """Yield what happens until all choices are done. Raises CastaliaError if it cannot be asked."""
         ...

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 from castalia.actions.catalog import build_actions
 from castalia.assistant import Assistant
@@ -30,10 +31,20 @@ class LocalService(Worker):
         self.constraints = Constraints(assistant.engine.perception)
         self.briefs = assistant.briefs
 
+    @classmethod
+    def load(cls, run: Path, name: str) -> "LocalService":
+        """Return a service of the newest checkpoint of a run."""
+        return cls(Assistant.load(run), name)
+
     @property
     def models(self) -> tuple[str, ...]:
         """The one model's name."""
         return (self.name,)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the engine's thread runs."""
+        return self.shared.is_alive
 
     @property
     def gauges(self) -> dict[str, tuple[str, Callable[[], float]]]:

@@ -131,6 +131,11 @@ class RemoteService(Worker):
         return (self.model,)
 
     @property
+    def is_alive(self) -> bool:
+        """Whether the thread that asks the endpoint runs; of the endpoint, only asking can tell."""
+        return self.loop.is_running()
+
+    @property
     def gauges(self) -> dict[str, tuple[str, Callable[[], float]]]:
         """Nothing: what the endpoint does is its own."""
         return {}

@@ -24,8 +24,8 @@ from castalia.serve.access import Gate
 from castalia.serve.api.answering import House
 from castalia.serve.app import build_app
 from castalia.serve.database import Usage, open_database
-from castalia.serve.server import local_service
 from castalia.serve.service.job import Job, Service, Update
+from castalia.serve.service.local import LocalService
 from castalia.serve.service.transcript import Acted, Done, Seen, Words
 from castalia.serve.service.usage import Usage as Spent
 from castalia.training.pretrain import pretrain
@@ -102,6 +102,11 @@ class Scripted:
         """Count nothing."""
         return 0
 
+    @property
+    def is_alive(self) -> bool:
+        """It always is."""
+        return True
+
     def close(self) -> None:
         """Do nothing."""
 
@@ -161,7 +166,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def real(start_page: Callable[..., Running], runs: Path) -> Running:
     """Return a server with the tiny model."""
-    return start_page(local_service(runs / "tiny"), runs / "tiny")
+    return start_page(LocalService.load(runs / "tiny", "tiny"), runs / "tiny")
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,294 @@
+"""A service in a process of its own, so that whoever speaks HTTP never keeps waiting whoever makes tokens."""
+
+import asyncio
+import contextlib
+import itertools
+import pickle
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import traceback
+from collections.abc import AsyncGenerator, Callable
+from functools import cached_property
+from multiprocessing.connection import Connection
+from typing import Any, NamedTuple
+
+import anyio
+
+from castalia.errors import CastaliaError, EngineError
+from castalia.serve.errors import ApiError
+from castalia.serve.service.job import Job, Service, Update
+
+CHILD = "from castalia.serve.service.process import main; main()"
+BREATH = 0.02
+"""Seconds between two messages to the parent: what happened meanwhile goes together."""
+PATIENCE = 10.0
+"""Seconds that the process has to end by itself."""
+
+
+class Asked(NamedTuple):
+    """A job, or a question about one (``count``)."""
+
+    number: int
+    what: str
+    job: Job
+
+
+class Stopped(NamedTuple):
+    """Nobody waits any longer for what was asked with this number."""
+
+    number: int
+
+
+class Hello(NamedTuple):
+    """What a service says of itself once it is there: its models, and what its gauges are about."""
+
+    models: tuple[str, ...]
+    gauges: dict[str, str]
+
+
+class Told(NamedTuple):
+    """What has happened since the last time: to each number in turn, and what the gauges show now."""
+
+    news: list[tuple[int, Any]]
+    gauges: dict[str, float]
+
+
+class Ended(NamedTuple):
+    """The last that is said to a number: what it returned or raised, and what was spent on what nobody waited for."""
+
+    result: Any
+    error: Exception | None
+    stopped: list
+
+
+class ProcessService:
+    """The service that `make`, which can be pickled, returns in a process of its own.
+
+    It starts at once; whoever asks waits until it is there. What goes wrong in the making is raised there.
+    """
+
+    def __init__(self, make: Callable[[], Service]) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            # In a session of its own: Ctrl-C is for the server, which ends its process in order.
+            command = [sys.executable, "-c", CHILD, str(theirs.fileno())]
+            self.process = subprocess.Popen(command, pass_fds=[theirs.fileno()], start_new_session=True)
+        self._socket, self._connection = ours, Connection(ours.dup().detach())
+        self._connection.send(make)
+        self._numbers = itertools.count()
+        self._waiting: dict[int, tuple[asyncio.AbstractEventLoop, asyncio.Queue]] = {}
+        self._shown: dict[str, float] = {}
+        self._lock = threading.Lock()
+        self._has_ended = False
+
+    @cached_property
+    def _hello(self) -> Hello:
+        try:
+            hello = self._connection.recv()
+        except (EOFError, OSError):
+            raise EngineError("the engine's process has ended before it was ready") from None
+        if isinstance(hello, Exception):
+            raise hello
+        threading.Thread(target=self._listen, name="engine's process", daemon=True).start()
+        return hello
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Names of the models that can be asked."""
+        return self._hello.models
+
+    @property
+    def gauges(self) -> dict[str, tuple[str, Callable[[], float]]]:
+        """What can be read of it, as it was a moment ago."""
+        return {name: (about, lambda name=name: self._shown.get(name, 0.0))
+                for name, about in self._hello.gauges.items()}  # fmt: skip
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it can still be asked."""
+        return not self._has_ended
+
+    async def updates(self, job: Job) -> AsyncGenerator[list[Update]]:
+        """Yield what happens until all choices are done; whoever stops listening cancels the rest."""
+        number, news = self._ask("updates", job)
+        ended: Ended | None = None
+        try:
+            while not isinstance(some := await news.get(), Ended):
+                yield some
+            ended = some
+        finally:
+            if ended is None:
+                self._send(Stopped(number))
+                with anyio.CancelScope(shield=True):  # what it has cost is still to come
+                    while not isinstance(ended := await news.get(), Ended):
+                        pass
+            job.stopped.extend(ended.stopped)
+        if ended.error is not None:
+            raise ended.error
+
+    async def count(self, job: Job) -> int:
+        """Return how many positions the prompt of a job takes."""
+        ended = await self._ask("count", job)[1].get()
+        if ended.error is not None:
+            raise ended.error
+        return ended.result
+
+    def close(self) -> None:
+        """End the process."""
+        with contextlib.suppress(OSError):  # it has ended already
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+        try:
+            self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def _ask(self, what: str, job: Job) -> tuple[int, asyncio.Queue]:
+        _ = self._hello  # nobody listens before
+        number, news = next(self._numbers), asyncio.Queue()
+        with self._lock:
+            self._waiting[number] = asyncio.get_running_loop(), news
+        self._send(Asked(number, what, job))
+        return number, news
+
+    def _send(self, message: Asked | Stopped) -> None:
+        try:
+            with self._lock:
+                self._connection.send(message)
+        except OSError:
+            self._give_up()
+
+    def _listen(self) -> None:
+        """Hand out what comes, in a thread of its own, until the process ends."""
+        try:
+            while True:
+                told: Told = self._connection.recv()
+                self._shown = told.gauges
+                self._hand_out(told.news)
+        except (EOFError, OSError):
+            self._give_up()
+
+    def _hand_out(self, news: list[tuple[int, Any]]) -> None:
+        of: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Queue, Any]]] = {}
+        with self._lock:
+            for number, some in news:
+                known = self._waiting.pop if isinstance(some, Ended) else self._waiting.get
+                if (waiting := known(number, None)) is not None:
+                    of.setdefault(waiting[0], []).append((waiting[1], some))
+        for loop, its in of.items():
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(_put, its)
+
+    def _give_up(self) -> None:
+        self._has_ended = True
+        error = ApiError("the engine's process has ended: the server must be started again", 503)
+        with self._lock:
+            numbers = list(self._waiting)
+        self._hand_out([(number, Ended(None, error, [])) for number in numbers])
+
+
+def _put(news: list[tuple[asyncio.Queue, Any]]) -> None:
+    for queue, some in news:
+        queue.put_nowait(some)
+
+
+def main() -> None:
+    """Be the process: make the service, answer what is asked of it, and end with whoever asks."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    connection = Connection(int(sys.argv[1]))
+    try:
+        service: Service = connection.recv()()
+        connection.send(Hello(service.models, {name: about for name, (about, _) in service.gauges.items()}))
+    except (EOFError, OSError):
+        return
+    except Exception as error:
+        connection.send(_portable(error))
+        return
+    asyncio.run(_Desk(service, connection).answer())
+    service.close()
+
+
+class _Desk:
+    """The process's side: a task for everything that is asked, and one message for what happens at the same time."""
+
+    def __init__(self, service: Service, connection: Connection) -> None:
+        self.service, self.connection = service, connection
+        self.tasks: dict[int, asyncio.Task] = {}
+        self.news: list[tuple[int, Any]] = []
+        self.is_news, self.ended = asyncio.Event(), asyncio.Event()
+
+    async def answer(self) -> None:
+        """Answer until whoever asks has gone."""
+        self.loop = asyncio.get_running_loop()
+        threading.Thread(target=self._listen, name="parent", daemon=True).start()
+        telling = asyncio.create_task(self._tell())
+        await self.ended.wait()
+        telling.cancel()
+        for task in self.tasks.values():
+            task.cancel()
+        await asyncio.gather(telling, *self.tasks.values(), return_exceptions=True)
+
+    def _listen(self) -> None:
+        try:
+            while True:
+                self.loop.call_soon_threadsafe(self._take, self.connection.recv())
+        except (EOFError, OSError):
+            self.loop.call_soon_threadsafe(self.ended.set)
+
+    def _take(self, message: Asked | Stopped) -> None:
+        if isinstance(message, Asked):
+            task = self.tasks[message.number] = asyncio.create_task(self._work(*message))
+            task.add_done_callback(lambda task: self._end(message, task))
+        elif (task := self.tasks.get(message.number)) is not None:
+            task.cancel()
+
+    async def _work(self, number: int, what: str, job: Job) -> int | None:
+        if what == "count":
+            return await self.service.count(job)
+        async with contextlib.aclosing(self.service.updates(job)) as updates:
+            async for some in updates:
+                self._put(number, some)
+        return None
+
+    def _end(self, asked: Asked, task: asyncio.Task) -> None:
+        del self.tasks[asked.number]
+        error = None if task.cancelled() else task.exception()
+        result = None if task.cancelled() or error else task.result()
+        self._put(asked.number, Ended(result, _portable(error) if error else None, asked.job.stopped))
+
+    def _put(self, number: int, some: Any) -> None:
+        self.news.append((number, some))
+        self.is_news.set()
+
+    async def _tell(self) -> None:
+        """Say what is new, and what the gauges show whenever it changes."""
+        shown: dict[str, float] = {}
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.is_news.wait(), 0.1)
+            self.is_news.clear()
+            news, self.news = self.news, []
+            before, shown = shown, {name: read() for name, (_, read) in self.service.gauges.items()}
+            if news or shown != before:
+                try:
+                    self.connection.send(Told(news, shown))
+                except OSError:
+                    return
+            if news:
+                await asyncio.sleep(BREATH)
+
+
+def _portable(error: BaseException) -> Exception:
+    """Return an error that can be told: a user's as it is, a defect by its name, after its trace was printed here."""
+    if isinstance(error, CastaliaError):
+        try:
+            pickle.loads(pickle.dumps(error))
+            return error
+        except Exception:
+            return EngineError(str(error))
+    traceback.print_exception(error, file=sys.stderr)
+    return RuntimeError(f"{type(error).__name__} in the engine's process: {error}")
