@@ -1,7 +1,9 @@
 """Names to actions: those that come with Castalia, and those of plugins."""
 
 import re
+import sys
 from collections.abc import Iterable
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
 from castalia.actions.action import Action
@@ -33,7 +35,7 @@ def build_actions(names: Iterable[str] | None = None) -> dict[str, Action]:
     process starts before an action is first used. Raises ActionError, with the nearest right name, if there is no such
     name, or if a plugin cannot be loaded, makes something that is no action, or takes a name that is taken.
     """
-    builtin, plugins = builtin_actions(), {point.name: point for point in entry_points(group=GROUP)}
+    builtin, plugins = builtin_actions(), _plugins(tuple(sys.path))
     wanted = list(dict.fromkeys((*builtin, *plugins) if names is None else names))
     for name in wanted:
         if name not in builtin and name not in plugins:
@@ -46,6 +48,12 @@ def build_actions(names: Iterable[str] | None = None) -> dict[str, Action]:
                 raise ActionError(f"the plugin {name!r} ({plugins[name].value}) takes a name that is taken: {taken!r}")
             actions[action.name] = action
     return actions
+
+
+@cache
+def _plugins(path: tuple[str, ...]) -> dict[str, EntryPoint]:
+    """Return the plugins that are installed on `path`; to look for them reads files of every package."""
+    return {point.name: point for point in entry_points(group=GROUP)}
 
 
 def _made(point: EntryPoint) -> list[Action]:

@@ -156,7 +156,7 @@ class Engine:
         logits_RV = self._logits(inputs, last_R[ready], cache)
         if ready:
             requests = [chunks[row][0] for row in ready]
-            drawn = sample(logits_RV, requests, self.perception.tokenizer.vocab_size)
+            drawn = sample(logits_RV, requests, self.perception.tokenizer.vocab_size, self.perception.special["end"])
             for request, token, logprob, top in zip(requests, *drawn, strict=True):
                 if top:
                     request.tops.append(top)

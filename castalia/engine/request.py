@@ -39,7 +39,7 @@ class Sampling:
     `min_p` those at least this share as likely as the likeliest. `seed` fixes the draw of each prompt, whatever else is
     decoded beside it. A reply ends before the first of the texts `stop`. `grammar` makes a fresh `Grammar` for a reply.
     `n` replies are made to every prompt, which the cache holds once. Of every token the `top_logprobs` likeliest
-    others are kept as well.
+    others are kept as well. A reply that no grammar holds does not end by itself before it has `min_tokens`.
     """
 
     temperature: float = 0.0
@@ -50,6 +50,7 @@ class Sampling:
     grammar: Callable[[], Grammar] | None = None
     n: int = 1
     top_logprobs: int = 0
+    min_tokens: int = 0
 
     def __post_init__(self) -> None:
         if self.n < 1:

@@ -8,17 +8,24 @@ from castalia.engine.request import Request
 Top = list[tuple[int, float]]
 
 
-def sample(logits_BV: Tensor, requests: list[Request], usable: int) -> tuple[list[int], list[float], list[Top]]:
+def sample(
+    logits_BV: Tensor, requests: list[Request], usable: int, end: int
+) -> tuple[list[int], list[float], list[Top]]:
     """Return a token for every request, and its log-probability at temperature 1, before anything is left out.
 
     Then the likeliest tokens and their log-probabilities, likeliest first, as many as each request wants. Ids from
-    `usable` on are padding of the vocabulary and never drawn.
+    `usable` on are padding of the vocabulary and never drawn; nor is `end` before a reply is as long as it must be.
     """
     logprobs_BV = logits_BV.log_softmax(-1)
     choice_BV = logits_BV[:, :usable]
     masks = {b: request.grammar.mask(request.state) for b, request in enumerate(requests) if request.grammar}
-    if masks:
+    early = [
+        b for b, request in enumerate(requests) if request.written < request.sampling.min_tokens and b not in masks
+    ]
+    if masks or early:
         choice_BV = choice_BV.clone()
+    if early:
+        choice_BV[early, end] = float("-inf")
     for b, allowed_V in masks.items():
         if allowed_V is not None:
             allowed = torch.from_numpy(allowed_V[:usable]).to(choice_BV.device)

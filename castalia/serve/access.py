@@ -162,7 +162,7 @@ class Grant:
         return self._account.headers() if self._account else {}
 
     def settle(self, endpoint: str, spent: Spent, seconds: float, status: int) -> None:
-        """Charge the tokens and record the request, once: later calls do nothing. Raises DatabaseError.
+        """Charge the tokens and record the request, once: later calls do nothing. It waits for nothing.
 
         `seconds` is how long it took, `status` is HTTP's.
         """
@@ -174,7 +174,7 @@ class Grant:
             prompt_tokens=spent.prompt, cached_tokens=spent.cached, completion_tokens=spent.completion,
             reasoning_tokens=spent.reasoning, status=status,
         )  # fmt: skip
-        self._account.settle(usage) if self._account else self._gate.database.add(usage)
+        self._account.settle(usage) if self._account else self._gate.database.record(usage)
 
 
 class _Bucket:
@@ -232,12 +232,12 @@ class _Account:
             self._requests.level -= 1
 
     def settle(self, usage: Usage) -> None:
-        # Under the lock: a month that is being counted sees this either in the database or here, never in both.
+        # Under the lock: a month that is being counted sees this either in the database's count or here, never in both.
         with self._lock:
             self._tokens.level -= usage.tokens
             if self._month == month_of(usage.when):
                 self._used += usage.tokens
-            self._gate.database.add(usage)
+            self._gate.database.record(usage)
 
     def headers(self) -> dict[str, str]:
         with self._lock:

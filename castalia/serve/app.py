@@ -3,7 +3,6 @@
 import secrets
 import sys
 import traceback
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -13,7 +12,9 @@ from urllib.parse import urlsplit
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from castalia.errors import CastaliaError, nearest
 from castalia.serve.api import chat_completions, messages, responses, transcriptions
@@ -37,18 +38,7 @@ def build_app(house: House, *, page: bool = False, run: Path | None = None) -> F
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _defect)
 
-    @app.middleware("http")
-    async def numbered(request: Request, proceed: Callable[[Request], Awaitable[Response]]) -> Response:
-        request.state.id = f"req_{secrets.token_hex(12)}"
-        if house.is_local and (stranger := _stranger(request)):
-            message = f"without keys this server answers its own machine alone, not {stranger[:80]}"
-            return _answer(request, ApiError(message, 403))
-        response = await proceed(request)
-        response.headers.setdefault("x-request-id", request.state.id)
-        path = request.scope.get("route")
-        house.metrics.requests.labels(getattr(path, "path", "other"), response.status_code).inc()
-        return response
-
+    app.add_middleware(_Numbered, house=house)
     app.add_middleware(BodyLimit)
 
     @app.get("/health")
@@ -81,6 +71,33 @@ def build_app(house: House, *, page: bool = False, run: Path | None = None) -> F
         app = mount(app, house, run)
     house.metrics.watch(house.service.gauges)  # last of all: it waits until the model is there
     return app
+
+
+class _Numbered:
+    """Gives every request its number, which its response says, counts it, and keeps strangers out."""
+
+    def __init__(self, app: ASGIApp, house: House) -> None:
+        self.app, self.house = app, house
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request = Request(scope)
+        number = request.state.id = f"req_{secrets.token_hex(12)}"
+
+        async def numbered(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).setdefault("x-request-id", number)
+                path = getattr(scope.get("route"), "path", "other")
+                self.house.metrics.requests.labels(path, message["status"]).inc()
+            await send(message)
+
+        if self.house.is_local and (stranger := _stranger(request)):
+            error = ApiError(f"without keys this server answers its own machine alone, not {stranger[:80]}", 403)
+            await _answer(request, error)(scope, receive, numbered)
+        else:
+            await self.app(scope, receive, numbered)
 
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")

@@ -16,6 +16,7 @@ from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker, validates
 
 from castalia.errors import DatabaseError
+from castalia.serve.ledger import Ledger
 
 KINDS = ("up", "down", "correction")
 WAIT_SECONDS = 10
@@ -177,6 +178,7 @@ class Database:
         self.place = place
         self._engine = engine
         self._sessions = sessionmaker(engine, expire_on_commit=False)
+        self._usage = Ledger[Usage](self._write)
 
     @contextmanager
     def session(self) -> Generator[Session]:
@@ -188,14 +190,26 @@ class Database:
             raise DatabaseError(f"the database {self.place}: {_reason(error)}") from error
 
     def close(self) -> None:
-        """Close all connections that are not in use."""
+        """Write what is left, and close all connections that are not in use."""
+        self.flush()
         self._engine.dispose()
+
+    def record(self, usage: Usage) -> None:
+        """Write usage within a moment, without waiting for it; all that is asked about usage counts it at once."""
+        self._usage.add(usage)
+
+    def flush(self) -> None:
+        """Write all usage that was recorded before."""
+        self._usage.flush()
 
     def add(self, row: Row) -> Row:
         """Write a new row of any table; returns it with its id."""
-        with self.session() as session:
-            session.add(row)
+        self._write([row])
         return row
+
+    def _write(self, rows: Sequence[Base]) -> None:
+        with self.session() as session:
+            session.add_all(rows)
 
     def keys(self) -> Sequence[Key]:
         """Return all keys, revoked ones too, oldest first."""
@@ -209,12 +223,14 @@ class Database:
 
     def tokens_since(self, key_id: int, start: datetime) -> int:
         """Return how many tokens of prompts and completions this key has used since `start`."""
+        self.flush()
         with self.session() as session:
             query = sql.select(sql.func.sum(Usage.tokens)).where(Usage.key_id == key_id, Usage.when >= start)
             return int(session.scalar(query) or 0)
 
     def usage_by_key(self, start: datetime) -> dict[int, tuple[int, datetime]]:
         """Return, by the id of every key ever used, its tokens since `start` and when it was last used."""
+        self.flush()
         with self.session() as session:
             tokens = sql.func.sum(Usage.tokens).filter(Usage.when >= start)
             rows = session.execute(sql.select(Usage.key_id, tokens, sql.func.max(Usage.when)).group_by(Usage.key_id))

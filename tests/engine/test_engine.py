@@ -94,6 +94,15 @@ def test_replies_stop_at_the_end_or_at_the_longest_length(engine: Engine, writte
         assert len(reply.tokens) == len(reply.logprobs) <= TWELVE.tokens
 
 
+def test_a_reply_does_not_end_before_it_is_as_long_as_it_must_be(
+    engine: Engine, prompts: Prompts, written: list[Reply]
+) -> None:
+    longer = engine.generate(prompts(300), replace(DRAWN, min_tokens=8), TWELVE)
+    assert any(len(reply.tokens) < 8 for reply in written)
+    assert all(len(reply.tokens) >= 8 for reply in longer)
+    assert any(reply.stopped == "end" for reply in longer), "then it may"
+
+
 def test_a_longer_limit_goes_on_where_a_shorter_one_stopped(
     engine: Engine, prompts: Prompts, written: list[Reply]
 ) -> None:

@@ -158,7 +158,7 @@ def address(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 def serving(app: FastAPI) -> Iterator[str]:
     """Serve an application in a thread while this lasts."""
     socket = listening("127.0.0.1", 0)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]}, daemon=True)
     thread.start()
     while not server.started:

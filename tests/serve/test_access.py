@@ -91,6 +91,7 @@ def test_where_all_may_enter_a_key_is_not_needed_but_its_limits_hold(database: D
     secret = create_key(database, "anna", Limits(requests_per_minute=1)).secret
     gate.enter(secret, "pocket")
     assert refusal(lambda: gate.enter(secret, "pocket")).status == 429
+    database.flush()
     with database.session() as session:
         assert session.scalars(sql.select(Usage.key_id)).all() == [None] * 3
 
@@ -205,6 +206,7 @@ def test_usage_is_recorded_once_however_often_a_request_is_settled(gate: Gate, d
     for status in (200, 500):
         grant.settle("/v1/chat/completions", Tokens(10, 4, 20, 15), 1.25, status)
     assert grant.headers()["x-ratelimit-remaining-tokens"] == "70"
+    database.flush()
     with database.session() as session:
         (usage,) = session.scalars(sql.select(Usage)).all()
     assert (usage.key_id, usage.when, usage.endpoint) == (issued.row.id, time.now(), "/v1/chat/completions")

@@ -65,17 +65,21 @@ class Answer(ABC):
         """Do what is to be done when all has happened: nothing, if nothing is kept."""
         return
 
+    def begin(self) -> list[dict[str, Any]]:
+        """Return what a stream begins with."""
+        return []
+
     @abstractmethod
     def take(self, update: Update) -> list[dict[str, Any]]:
         """Take in one update; return what tells of it in a stream."""
 
+    def end(self) -> list[dict[str, Any]]:
+        """Return what a stream ends with, after `finish`."""
+        return []
+
     @abstractmethod
     def whole(self) -> dict[str, Any] | str:
         """Return the whole answer, as JSON or as plain text."""
-
-    @abstractmethod
-    def chunks(self, updates: AsyncGenerator[list[Update]]) -> AsyncGenerator[dict[str, Any]]:
-        """Yield the answer piece by piece."""
 
     def failed(self, error: ApiError) -> dict[str, Any]:
         """Return what a stream that has begun ends with if something goes wrong."""
@@ -147,26 +151,32 @@ class Exchange:
     async def stream(
         self, updates: AsyncGenerator[list[Update]], frame: Callable[[dict[str, Any]], str], end: str
     ) -> Response:
-        """Return the answer as server-sent events; what is wrong from the start is no stream but an error."""
-        counted = self._counted(updates)
-        chunks = self.answer.chunks(counted)
+        """Return the answer as server-sent events; what is wrong from the start is no stream but an error.
+
+        What has happened at the same time is sent at once.
+        """
+        counted, answer = self._counted(updates), self.answer
         try:
-            first = await anext(chunks)
+            first = await anext(counted)
         except BaseException:
             await counted.aclose()
             raise
 
+        def told(updates: list[Update]) -> str:
+            return "".join(frame(chunk) for update in updates for chunk in answer.take(update))
+
         async def events() -> AsyncGenerator[str]:
             try:
-                yield frame(first)
-                async for chunk in chunks:
-                    yield frame(chunk)
-                yield end
+                yield "".join(map(frame, answer.begin())) + told(first)
+                async for some in counted:
+                    if more := told(some):
+                        yield more
+                await answer.finish()
+                yield "".join(map(frame, answer.end())) + end
             except CastaliaError as error:
                 self.status = as_api_error(error).status
-                yield frame(self.answer.failed(as_api_error(error)))
+                yield frame(answer.failed(as_api_error(error)))
             finally:
-                await chunks.aclose()
                 await counted.aclose()
 
         headers = {**self.headers, "Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
@@ -205,8 +215,7 @@ class Exchange:
             usage += stopped
         self.house.metrics.seconds.labels(self.endpoint).observe(seconds)
         self.house.metrics.count(usage)
-        # In a thread of its own: a database may take its time, and a request that was cancelled cannot wait for it.
-        asyncio.get_running_loop().run_in_executor(None, self.grant.settle, self.endpoint, usage, seconds, self.status)
+        self.grant.settle(self.endpoint, usage, seconds, self.status)
 
 
 async def answered(

@@ -76,6 +76,7 @@ def sampling(
     min_p: float | None = None,
     n: int | None = None,
     top_logprobs: int | None = None,
+    min_tokens: int | None = None,
 ) -> Sampling:
     """Return how tokens are drawn; None is the default. Raises ApiError for texts to stop at that cannot be kept."""
     stops = (stop,) if isinstance(stop, str) else tuple(stop or ())
@@ -89,6 +90,7 @@ def sampling(
         stop=stops,
         n=n or 1,
         top_logprobs=top_logprobs or 0,
+        min_tokens=min_tokens or 0,
     )
 
 

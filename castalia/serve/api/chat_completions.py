@@ -2,7 +2,6 @@
 
 import secrets
 import time
-from collections.abc import AsyncGenerator
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request, Response
@@ -88,6 +87,9 @@ class ChatRequest(Strict):
     stream_options: StreamOptions | None = None
     max_completion_tokens: int | None = Field(default=None, ge=1, le=MOST_TOKENS)
     max_tokens: int | None = Field(default=None, ge=1, le=MOST_TOKENS)
+    min_tokens: int | None = Field(
+        default=0, ge=0, le=MOST_TOKENS, description="an answer that no schema holds does not end before; as in vLLM"
+    )
     temperature: Temperature | None = Field(default=0.0, description="0, the default, takes the likeliest tokens")
     top_p: Share | None = 1.0
     min_p: Share | None = 0.0
@@ -149,6 +151,7 @@ class ChatRequest(Strict):
                 min_p=self.min_p,
                 n=self.n,
                 top_logprobs=self.top_logprobs,
+                min_tokens=self.min_tokens,
             ),
             contemplate=contemplate,
             actions=None if self.actions is None else tuple(self.actions),
@@ -209,6 +212,10 @@ class Completion(Answer):
         ]
         return self._frame("chat.completion") | {"choices": choices, "usage": usage_json(self.usage)}
 
+    def begin(self) -> list[dict[str, Any]]:
+        """Return a chunk that begins each choice."""
+        return [self._chunk(index, {"role": "assistant", "content": ""}) for index in range(len(self.choices))]
+
     def take(self, update: Update) -> list[dict[str, Any]]:
         """Take in one update; return the chunks that tell of it."""
         piece, choice = update.piece, self.choices[update.choice]
@@ -221,18 +228,11 @@ class Completion(Answer):
             chunks.append(self._chunk(update.choice, {}, finish=why(choice)))
         return chunks
 
-    async def chunks(self, updates: AsyncGenerator[list[Update]]) -> AsyncGenerator[dict[str, Any]]:
-        """Yield the answer piece by piece."""
-        began = False
-        async for some in updates:
-            for index in range(0 if began else len(self.choices)):
-                yield self._chunk(index, {"role": "assistant", "content": ""})
-            began = True
-            for update in some:
-                for chunk in self.take(update):
-                    yield chunk
-        if self.request.stream_options and self.request.stream_options.include_usage:
-            yield self._frame("chat.completion.chunk") | {"choices": [], "usage": usage_json(self.usage)}
+    def end(self) -> list[dict[str, Any]]:
+        """Return the chunk of what all has cost, if that is wanted."""
+        if not (self.request.stream_options and self.request.stream_options.include_usage):
+            return []
+        return [self._frame("chat.completion.chunk") | {"choices": [], "usage": usage_json(self.usage)}]
 
     def _deltas(self, update: Update, number: int) -> list[tuple[dict[str, Any], dict[str, Any] | None]]:
         piece = update.piece

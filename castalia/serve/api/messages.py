@@ -2,7 +2,6 @@
 
 import json
 import secrets
-from collections.abc import AsyncGenerator
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request, Response
@@ -67,19 +66,14 @@ class Message(Answer):
         """Return what a stream ends with that has failed."""
         return error.anthropic(self.id)
 
-    async def chunks(self, updates: AsyncGenerator[list[Update]]) -> AsyncGenerator[dict[str, Any]]:
-        """Yield events until the message is complete."""
-        began = False
-        async for some in updates:
-            if not began:
-                began = True
-                yield {"type": "message_start", "message": self.whole()}
-            for update in some:
-                for event in self.take(update):
-                    yield event
+    def begin(self) -> list[dict[str, Any]]:
+        """Return the event that begins the message."""
+        return [{"type": "message_start", "message": self.whole()}]
+
+    def end(self) -> list[dict[str, Any]]:
+        """Return why the message ends, what it has cost, and that it is complete."""
         delta = {"stop_reason": self._why(), "stop_sequence": self._stopped_at()}
-        yield {"type": "message_delta", "delta": delta, "usage": self._usage()}
-        yield {"type": "message_stop"}
+        return [{"type": "message_delta", "delta": delta, "usage": self._usage()}, {"type": "message_stop"}]
 
     def take(self, update: Update) -> list[dict[str, Any]]:
         """Take in one update; return the events that tell of it."""

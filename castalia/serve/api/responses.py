@@ -4,7 +4,7 @@ import asyncio
 import json
 import secrets
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
@@ -150,19 +150,13 @@ class Making(Answer):
         """Return what a stream ends with that has failed."""
         return self._event("error", code=error.code, message=error.message, param=error.param)
 
-    async def chunks(self, updates: AsyncGenerator[list[Update]]) -> AsyncGenerator[Event]:
-        """Yield events until the response is complete."""
-        began = False
-        async for some in updates:
-            if not began:
-                began = True
-                yield self._event("response.created", response=self.whole())
-                yield self._event("response.in_progress", response=self.whole())
-            for update in some:
-                for event in self.take(update):
-                    yield event
-        await self.finish()
-        yield self._event(f"response.{self.status}", response=self.whole())
+    def begin(self) -> list[Event]:
+        """Return the events that begin the response."""
+        return [self._event(f"response.{name}", response=self.whole()) for name in ("created", "in_progress")]
+
+    def end(self) -> list[Event]:
+        """Return the event that has the complete response."""
+        return [self._event(f"response.{self.status}", response=self.whole())]
 
     def take(self, update: Update) -> list[Event]:
         """Take in one update; return what tells of it."""

@@ -1,6 +1,5 @@
 """`/v1/audio/transcriptions`, as OpenAI's clients use it: a sound in, what is said in it out."""
 
-from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -103,13 +102,9 @@ class Transcription(Answer):
             whole |= {"task": "transcribe", "language": "unknown", "duration": seconds, "segments": [segment]}
         return whole | self._more()
 
-    async def chunks(self, updates: AsyncGenerator[list[Update]]) -> AsyncGenerator[dict[str, Any]]:
-        """Yield the transcript piece by piece."""
-        async for some in updates:
-            for update in some:
-                for event in self.take(update):
-                    yield event
-        yield {"type": "transcript.text.done", "text": self.choice.answer} | self._more()
+    def end(self) -> list[dict[str, Any]]:
+        """Return the event that has the whole transcript."""
+        return [{"type": "transcript.text.done", "text": self.choice.answer} | self._more()]
 
     def _more(self) -> dict[str, Any]:
         usage = self.usage

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 
 from castalia.document import Document
 from castalia.errors import AccessError, CastaliaError
-from castalia.serve.access import Grant
 from castalia.serve.api.answering import House
 from castalia.serve.api.asking import as_api_error
 from castalia.serve.page.turn import Turn
@@ -89,9 +88,4 @@ class Desk:
             metrics.seconds.labels(ENDPOINT).observe(turn.seconds)
             metrics.count(turn.usage)
             if grant is not None:
-                # In a thread of its own: a database may take its time, and what was cancelled cannot wait for it.
-                asyncio.get_running_loop().run_in_executor(None, _settle, grant, turn, status)
-
-
-def _settle(grant: Grant, turn: Turn, status: int) -> None:
-    grant.settle(ENDPOINT, turn.usage, turn.seconds, status)
+                grant.settle(ENDPOINT, turn.usage, turn.seconds, status)

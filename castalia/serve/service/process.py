@@ -199,6 +199,7 @@ def _put(news: list[tuple[asyncio.Queue, Any]]) -> None:
 def main() -> None:
     """Be the process: make the service, answer what is asked of it, and end with whoever asks."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.setswitchinterval(0.0005)
     connection = Connection(int(sys.argv[1]))
     try:
         service: Service = connection.recv()()

@@ -120,6 +120,7 @@ class Running:
 
     def usages(self) -> list[Usage]:
         """Return what was recorded."""
+        self.house.database.flush()
         with self.house.database.session() as session:
             return list(session.query(Usage))
 
