@@ -6,7 +6,8 @@
 
 The server is a process of its own and this one its clients, on the same cores. In turn with it the engine is called
 directly, in this process, with the same questions, as many at once: `engine_share` is the median of the ratios of
-tokens a second. Nothing may be lost: every stream has an end, a usage and words.
+tokens a second where every reply is made to have 256 tokens, `engine_share_short` where replies end when they end,
+after some thirty. Nothing may be lost: every stream has an end, a usage and words.
 Clients that vanish leave in the middle of their streams; `freed_seconds` is how long their pages of cache stay in use.
 """
 
@@ -38,7 +39,7 @@ from castalia.engine.request import Request, Sampling
 from castalia.reasoning.effort import Thinking
 from castalia.training.run import load_model
 
-STREAMS = 64
+STREAMS, LONG = 64, 256
 WARM_UP = 2.0
 """Seconds before anything is counted."""
 
@@ -54,22 +55,12 @@ def main() -> None:
     questions = [task.sample(seed, 1 + seed % 3, "held_out").prompt() for seed in range(512)]
     engine = Engine(*load_model(run))
     with served(run) as server:
-        shares, direct, through = [], [], Load()
-        for _ in range(rounds):
-            own = engine_alone(engine, questions, seconds)
-            load = asyncio.run(streams(server, questions, seconds))
-            shares.append(load.tokens_per_second / own)
-            direct.append(own)
-            through.add(load)
+        long = shared(engine, server, questions, rounds, seconds, LONG)
+        short = shared(engine, server, questions, rounds, seconds, 0)
         figures = {
-            "engine_share": statistics.median(shares),
-            "tokens_per_second": through.tokens / through.seconds,
-            "engine_tokens_per_second": statistics.median(direct),
-            "lost": float(through.lost),
-            "first_token_ms_p50": 1000 * quantile(through.first, 50),
-            "first_token_ms_p99": 1000 * quantile(through.first, 99),
-            "stream_tokens_per_second_p50": quantile(through.rates, 50),
-            "stream_tokens_per_second_p1": quantile(through.rates, 1),
+            **long,
+            **{f"{name}_short": value for name, value in short.items() if name != "lost"},
+            "lost": long["lost"] + short["lost"],
             "ready_seconds": server.ready,
             "freed_seconds": asyncio.run(vanish(server, questions)),
         }
@@ -154,30 +145,54 @@ def quantile(values: list[float], per_cent: int) -> float:
     return float(np.percentile(values, per_cent)) if values else 0.0
 
 
-def engine_alone(engine: Engine, questions: list[Document], seconds: float) -> float:
+def shared(
+    engine: Engine, server: Server, questions: list[Document], rounds: int, seconds: float, tokens: int
+) -> dict[str, float]:
+    """Return what the server gives beside the engine alone, for replies of so many tokens (0: as they come)."""
+    shares, direct, through = [], [], Load()
+    for _ in range(rounds):
+        own = engine_alone(engine, questions, seconds, tokens)
+        load = asyncio.run(streams(server, questions, seconds, tokens))
+        shares.append(load.tokens_per_second / own)
+        direct.append(own)
+        through.add(load)
+    return {
+        "engine_share": statistics.median(shares),
+        "tokens_per_second": through.tokens / through.seconds,
+        "engine_tokens_per_second": statistics.median(direct),
+        "lost": float(through.lost),
+        "first_token_ms_p50": 1000 * quantile(through.first, 50),
+        "first_token_ms_p99": 1000 * quantile(through.first, 99),
+        "stream_tokens_per_second_p50": quantile(through.rates, 50),
+        "stream_tokens_per_second_p1": quantile(through.rates, 1),
+    }
+
+
+def engine_alone(engine: Engine, questions: list[Document], seconds: float, tokens: int) -> float:
     """Return the tokens a second of the engine when it always has so many questions at once."""
-    thinking, left = Thinking("high"), itertools.cycle(questions)
+    thinking, left = Thinking("high", tokens=tokens or None), itertools.cycle(questions)
+    sampling = Sampling(min_tokens=tokens)
     running: set[Request] = set()
-    began, counted, tokens = time.perf_counter(), None, 0
+    began, counted, written = time.perf_counter(), None, 0
 
     def more() -> None:
         prompt = thinking.told(next(left))
-        running.add(engine.submit(prompt, Sampling(), thinking.budget))
+        running.add(engine.submit(prompt, sampling, thinking.budget))
 
     for _ in range(STREAMS):
         more()
     while (now := time.perf_counter()) < began + WARM_UP + seconds:
         if counted is None and now >= began + WARM_UP:
-            counted, tokens = now, 0
+            counted, written = now, 0
         for event in engine.step():
-            tokens += event.token is not None
+            written += event.token is not None
             if event.reply is not None:
                 running.discard(event.request)
                 more()
     spent = time.perf_counter() - (counted or began)
     for request in running:
         engine.cancel(request)
-    return tokens / spent
+    return written / spent
 
 
 async def get(server: Server, path: str) -> bytes:
@@ -238,15 +253,16 @@ async def number(server: Server, name: str) -> float:
     return float(found[1])
 
 
-async def streams(server: Server, questions: list[Document], seconds: float) -> Load:
+async def streams(server: Server, questions: list[Document], seconds: float, tokens: int) -> Load:
     """Keep so many streams open at once; count what the engine writes meanwhile."""
     load, left = Load(), itertools.cycle(questions)
+    length = {"min_tokens": tokens, "max_tokens": tokens} if tokens else {}
     ends = time.perf_counter() + WARM_UP + seconds
     counts_from = ends - seconds
 
     async def client() -> None:
         while time.perf_counter() < ends:
-            await stream(server, next(left), load, counts_from)
+            await stream(server, next(left), load, counts_from, **length)
 
     clients = [asyncio.create_task(client()) for _ in range(STREAMS)]
     await asyncio.sleep(WARM_UP)

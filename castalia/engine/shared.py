@@ -1,5 +1,6 @@
-"""One engine, asked by many threads at once: a thread of its own steps it, and every caller sees what is its own."""
+"""One engine, asked by many at once: one thread steps it, and every caller sees what is its own."""
 
+import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -17,47 +18,68 @@ PATIENCE = 0.5
 
 
 class SharedEngine:
-    """Steps `engine` in a thread for as long as there is anything to do; ends with `close`.
+    """Steps `engine` for as long as there is anything to do, in a thread of its own; ends with `close`.
 
-    Nobody else may use `engine` meanwhile. If a step fails, whoever is being answered is told, and others are served.
+    Where it is not `threaded`, an event loop steps it, once `drive` is called: what is then told to that loop is told
+    by the thread that steps, and neither waits for the other's turn. Nobody else may use `engine` meanwhile. If a step
+    fails, whoever is being answered is told, and others are served.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, *, threaded: bool = True) -> None:
         self.engine = engine
         self.written = 0
         """Tokens written so far."""
+        self.is_alive = True
+        """Whether it can be asked."""
         self._todo: deque[Callable[[], object]] = deque()
         self._changed = threading.Condition()
-        self._closed = False
-        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
-        self._thread.start()
-
-    @property
-    def is_alive(self) -> bool:
-        """Whether its thread runs."""
-        return self._thread.is_alive()
+        self._wake: Callable[[], object] = lambda: None
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True) if threaded else None
+        if self._thread:
+            self._thread.start()
 
     def seat(self, ready: Callable[[], None] = lambda: None) -> "Seat":
         """Return a place to ask from. `ready` is called, in the engine's thread, when there are events after none."""
         return Seat(self, ready)
 
+    async def drive(self) -> None:
+        """Step the engine in the running event loop until it is closed; between two steps others have their turn."""
+        loop, awake = asyncio.get_running_loop(), asyncio.Event()
+        self._wake = lambda: loop.call_soon_threadsafe(awake.set)
+        try:
+            while self.is_alive:
+                if self._is_idle:
+                    await awake.wait()
+                awake.clear()
+                self._turn()
+                await asyncio.sleep(0)
+        finally:
+            self._end()
+
     def close(self) -> None:
-        """Cancel what is left and end the thread."""
+        """Cancel what is left and end."""
         with self._changed:
-            self._closed = True
+            self.is_alive = False
             self._changed.notify()
-        self._thread.join()
+        if self._thread:
+            self._thread.join()
+        else:
+            self._wake()
 
     def do(self, work: Callable[[], object]) -> None:
         """Have `work`, which raises nothing, done between two steps. Raises EngineError if the engine is closed."""
         with self._changed:
-            if self._closed:
+            if not self.is_alive:
                 raise EngineError("the engine is closed")
             self._todo.append(work)
             self._changed.notify()
+        self._wake()
 
     def ask(self, work: Callable[[], T]) -> T:
-        """Return what `work`, done between two steps, returns. Raises what it raises, and as `do`."""
+        """Return what `work`, done between two steps, returns. Raises what it raises, and as `do`.
+
+        It waits: not for whoever runs in the event loop that steps.
+        """
         answer: Future[T] = Future()
 
         def settle() -> None:
@@ -69,25 +91,37 @@ class SharedEngine:
         self.do(settle)
         return answer.result()
 
+    @property
+    def _is_idle(self) -> bool:
+        return self.engine.idle and not self._todo
+
     def _run(self) -> None:
-        while not self._closed:
+        while self.is_alive:
             with self._changed:
-                while self.engine.idle and not (self._todo or self._closed):
+                while self._is_idle and self.is_alive:
                     self._changed.wait()
-            try:
-                while self._todo:
-                    self._todo.popleft()()
-                events = self.engine.step()
-            except Exception as error:  # a defect must not end the service of others
-                self._fail(error)
-                continue
-            of: dict[Seat, list[Event]] = {}
-            for event in events:
-                self.written += event.token is not None
-                if isinstance(event.request.asker, Seat):
-                    of.setdefault(event.request.asker, []).append(event)
-            for seat, its in of.items():
-                seat.give(its)
+            self._turn()
+        self._end()
+
+    def _turn(self) -> None:
+        """Do what is to be done between two steps, take a step, and tell everybody what has happened."""
+        try:
+            while self._todo:
+                self._todo.popleft()()
+            events = self.engine.step()
+        except Exception as error:  # a defect must not end the service of others
+            self._fail(error)
+            return
+        of: dict[Seat, list[Event]] = {}
+        for event in events:
+            self.written += event.token is not None
+            if isinstance(event.request.asker, Seat):
+                of.setdefault(event.request.asker, []).append(event)
+        for seat, its in of.items():
+            seat.give(its)
+
+    def _end(self) -> None:
+        self.is_alive = False
         while self._todo:
             self._todo.popleft()()
         self._fail(EngineError("the engine is closed"))
@@ -164,13 +198,13 @@ class Seat(Mailbox[Event]):
 
     def cancel(self, request: Request) -> Reply | None:
         """Stop a request, as `Engine.cancel`; None if it is done or the engine is closed."""
-        if request.stopped is not None or self.shared._closed:
+        if request.stopped is not None or not self.shared.is_alive:
             return None
         return self.shared.ask(lambda: self.shared.engine.cancel(request))
 
     def leave(self, requests: list[Request]) -> None:
         """Stop requests without waiting for it."""
-        if not self.shared._closed:
+        if self.shared.is_alive:
             for request in requests:
                 self.shared.do(lambda request=request: self.shared.engine.cancel(request))
 

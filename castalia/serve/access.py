@@ -117,9 +117,14 @@ class Gate:
         self._accounts: dict[int, _Account] = {}
         self._lock = Lock()
 
+    @staticmethod
+    def is_key(secret: str | None) -> bool:
+        """Return whether a secret looks like a key; if not, nobody has to look for it."""
+        return secret is not None and secret.startswith(KEY_START)
+
     def known(self, secret: str | None) -> Key | None:
         """Return the key with this secret, None if it has none and needs none. Raises AccessError (401)."""
-        key = self.database.key(fingerprint(secret)) if secret and secret.startswith(KEY_START) else None
+        key = self.database.key(fingerprint(secret)) if secret and self.is_key(secret) else None
         if key is not None and key.revoked is not None:
             raise AccessError(f"the key {key.prefix}… was revoked", 401, "invalid_api_key")
         if key is None and not self._open_to_all:

@@ -1,7 +1,6 @@
 """Start the server: the model, the keys, the address, and what to open."""
 
 import socket
-from functools import partial
 from pathlib import Path
 
 import uvicorn
@@ -14,9 +13,7 @@ from castalia.serve.app import LOOPBACK, build_app
 from castalia.serve.commands import database_url
 from castalia.serve.database import open_database
 from castalia.serve.service.job import Service
-from castalia.serve.service.local import LocalService
 from castalia.serve.service.process import ProcessService
-from castalia.serve.service.remote import RemoteService
 
 
 def serve(
@@ -58,11 +55,13 @@ def serve(
 
 def local_service(run: Path, name: str | None = None) -> ProcessService:
     """Return a service of the newest checkpoint of a run, called as its directory if nothing else is said."""
-    return ProcessService(partial(LocalService.load, run, name or run.resolve().name))
+    return ProcessService(run, name or run.resolve().name)
 
 
-def remote_service(url: str, model: str | None, key: str | None = None) -> RemoteService:
+def remote_service(url: str, model: str | None, key: str | None = None) -> Service:
     """Return a service of the model behind an OpenAI-compatible endpoint. Raises CastaliaError if it is not named."""
+    from castalia.serve.service.remote import RemoteService  # it takes seconds: its reasoning needs PyTorch
+
     if not url.startswith(("http://", "https://")):
         raise CastaliaError(f"--backend is an address such as http://127.0.0.1:8080/v1, not {url!r}")
     if not model:

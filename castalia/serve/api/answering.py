@@ -19,8 +19,11 @@ from castalia.serve.database import Database
 from castalia.serve.errors import ApiError
 from castalia.serve.metrics import Metrics
 from castalia.serve.service.job import Job, Service, Update
-from castalia.serve.service.transcript import Done
+from castalia.serve.service.pieces import Done
 from castalia.serve.service.usage import Usage
+
+LIGHT = 10_000
+"""Characters of a conversation that is understood at once."""
 
 
 @dataclass
@@ -42,6 +45,12 @@ class House:
             hint = nearest(model[:80], self.service.models)
             raise ApiError(f"there is no model {model[:80]!r}: {hint}", 404, "model_not_found", "model")
         return model
+
+    async def enter(self, secret: str | None, model: str) -> Grant:
+        """Let a request in. Raises AccessError, as `Gate.enter`."""
+        if Gate.is_key(secret):  # which has to be looked up
+            return await asyncio.to_thread(self.gate.enter, secret, model)
+        return self.gate.enter(secret, model)
 
 
 class Answer(ABC):
@@ -91,7 +100,7 @@ class Asked(Protocol):
 
     model: str
 
-    def conversation(self, database: Database, key: int | None) -> list[dict[str, Any]]:
+    async def conversation(self, database: Database, key: int | None) -> list[dict[str, Any]]:
         """Return all that has been said, as messages in OpenAI's format. Raises ApiError if it cannot be found."""
         ...
 
@@ -232,12 +241,12 @@ async def answered(
     Raises CastaliaError if whoever asks may not, or it cannot be done.
     """
     house: House = request.app.state.house
-    grant = await asyncio.to_thread(house.gate.enter, secret_of(request), body.model)
+    grant = await house.enter(secret_of(request), body.model)
     exchange = Exchange(house, request, request.scope["route"].path, body.model, grant, answer)
     try:
         house.known(body.model)
-        messages = await asyncio.to_thread(body.conversation, house.database, grant.key_id)
-        job = exchange.job = await asyncio.to_thread(body.job, await opened(messages, house.open_urls))
+        messages = await opened(await body.conversation(house.database, grant.key_id), house.open_urls)
+        job = exchange.job = body.job(messages) if _is_light(messages) else await asyncio.to_thread(body.job, messages)
     except BaseException as error:
         exchange.failed(error)
         raise
@@ -245,6 +254,12 @@ async def answered(
     if stream:
         return await exchange.stream(updates, frame, end)
     return await exchange.whole(updates)
+
+
+def _is_light(messages: list[dict[str, Any]]) -> bool:
+    """Return whether messages are words alone, and few: understood sooner than a thread begins."""
+    contents = [message.get("content") for message in messages]
+    return 0 < sum(len(content) if isinstance(content, str) else LIGHT for content in contents) < LIGHT
 
 
 async def _gone(request: Request) -> None:

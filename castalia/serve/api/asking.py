@@ -14,7 +14,7 @@ from castalia.errors import AccessError, CastaliaError, DatabaseError
 from castalia.serve.errors import ApiError
 from castalia.serve.service.functions import Function
 from castalia.serve.service.job import Choice, Contemplating
-from castalia.serve.service.transcript import Acted, Done, Piece, Seen, Token, Words
+from castalia.serve.service.pieces import Acted, Done, Piece, Seen, Token, Words
 from castalia.serve.service.usage import Usage
 from castalia.tasks.effort import Effort
 

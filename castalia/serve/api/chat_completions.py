@@ -31,7 +31,7 @@ from castalia.serve.api.asking import (
 from castalia.serve.database import Database
 from castalia.serve.errors import ApiError
 from castalia.serve.service.job import Choice, Job, Update
-from castalia.serve.service.transcript import Acted, Done, Seen, Words
+from castalia.serve.service.pieces import Acted, Done, Seen, Words
 from castalia.serve.service.usage import Usage
 
 
@@ -122,7 +122,7 @@ class ChatRequest(Strict):
     prompt_cache_key: str | None = None
     prompt_cache_retention: str | None = None
 
-    def conversation(self, database: Database, key: int | None) -> list[dict[str, Any]]:
+    async def conversation(self, database: Database, key: int | None) -> list[dict[str, Any]]:
         """Return the messages."""
         return self.messages
 
@@ -159,6 +159,7 @@ class ChatRequest(Strict):
             tool_choice=chosen_tool(choice, named, functions),
             parallel=self.parallel_tool_calls is not False,
             schema=_schema(self.response_format),
+            logprobs=bool(self.logprobs),
         )
 
 

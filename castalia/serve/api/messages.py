@@ -1,5 +1,6 @@
 """`/v1/messages`, as Anthropic's clients use it."""
 
+import asyncio
 import json
 import secrets
 from typing import Any, Literal
@@ -13,7 +14,7 @@ from castalia.serve.api.chat_completions import agent_event
 from castalia.serve.api.messages_request import CountRequest, MessagesRequest
 from castalia.serve.errors import ApiError
 from castalia.serve.service.job import Choice, Update
-from castalia.serve.service.transcript import Acted, Done, Words
+from castalia.serve.service.pieces import Acted, Done, Words
 
 router = APIRouter()
 STOP_REASONS = {"length": "max_tokens", "time": "max_tokens", "cancelled": "max_tokens", "stop": "stop_sequence"}
@@ -31,7 +32,8 @@ async def count_tokens(body: CountRequest, request: Request) -> dict[str, int]:
     house: House = request.app.state.house
     house.gate.known(secret_of(request))
     house.known(body.model)
-    return {"input_tokens": await house.service.count(body.job(body.conversation(house.database, None)))}
+    messages = await body.conversation(house.database, None)
+    return {"input_tokens": await house.service.count(await asyncio.to_thread(body.job, messages))}
 
 
 def named(event: dict[str, Any]) -> str:

@@ -71,7 +71,7 @@ class CountRequest(Strict):
     output_config: OutputOptions | None = None
     cache_control: dict[str, Any] | None = None
 
-    def conversation(self, database: Database, key: int | None) -> list[dict[str, Any]]:
+    async def conversation(self, database: Database, key: int | None) -> list[dict[str, Any]]:
         """Return the messages in OpenAI's format. Raises ApiError, naming what cannot be understood."""
         before = [{"role": "system", "content": _text(self.system, "system")}] if self.system else []
         return before + [made for n, message in enumerate(self.messages) for made in _messages(message, n)]

@@ -25,7 +25,7 @@ from castalia.serve.api.responses_request import (
 from castalia.serve.database import StoredResponse
 from castalia.serve.errors import ApiError
 from castalia.serve.service.job import Choice, Update
-from castalia.serve.service.transcript import Acted, Done, Seen, Words
+from castalia.serve.service.pieces import Acted, Done, Seen, Words
 from castalia.serve.service.usage import Usage
 
 router = APIRouter()

@@ -1,5 +1,6 @@
 """What `/v1/responses` takes: items of a conversation, new ones after those of a previous response."""
 
+import asyncio
 import base64
 import binascii
 from typing import Any, Literal
@@ -119,11 +120,11 @@ class ResponsesRequest(Strict):
         """Whether log-probabilities are wanted."""
         return "message.output_text.logprobs" in (self.include or ())
 
-    def conversation(self, database: Database, key: int | None) -> list[dict[str, Any]]:
+    async def conversation(self, database: Database, key: int | None) -> list[dict[str, Any]]:
         """Return what has been said before this and in it, as messages. Raises ApiError if it is not to be had."""
         before: list[dict[str, Any]] = []
         if self.previous_response_id:
-            kept = database.get(StoredResponse, self.previous_response_id, key)
+            kept = await asyncio.to_thread(database.get, StoredResponse, self.previous_response_id, key)
             if kept is None:
                 message = f"there is no response {self.previous_response_id[:80]!r}"
                 raise ApiError(message, 404, "previous_response_not_found", "previous_response_id")
@@ -155,6 +156,7 @@ class ResponsesRequest(Strict):
             functions=functions,
             tool_choice=chosen_tool(choice, named, functions),
             parallel=self.parallel_tool_calls is not False,
+            logprobs=self.logprobs,
             schema={"text": None, "json_object": {}, "json_schema": wanted.schema_}[wanted.type],
         )
 

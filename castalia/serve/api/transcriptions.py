@@ -12,7 +12,7 @@ from castalia.serve.api.asking import Temperature, dumped, logprob_content, samp
 from castalia.serve.database import Database
 from castalia.serve.errors import ApiError
 from castalia.serve.service.job import Choice, Job, Update
-from castalia.serve.service.transcript import Done, Words
+from castalia.serve.service.pieces import Done, Words
 
 router = APIRouter()
 QUESTION = "Write down what is said."
@@ -37,8 +37,8 @@ async def create(
         name = min(known)
         raise ApiError(f"unknown parameter {name[:80]!r}", 400, "unknown_parameter", name[:80])
     data, name = await file.read(), file.filename or "the sound"
-    body = Sound(model, data, name, prompt or QUESTION, temperature)
-    answer = Transcription(body, response_format, "logprobs" in (include or ()))
+    body = Sound(model, data, name, prompt or QUESTION, temperature, "logprobs" in (include or ()))
+    answer = Transcription(body, response_format)
     return await answered(request, body, answer, stream=stream, frame=lambda event: f"data: {dumped(event)}\n\n")
 
 
@@ -56,9 +56,10 @@ class Sound:
     name: str
     question: str
     temperature: float
+    logprobs: bool
     seconds: float = 0.0
 
-    def conversation(self, database: Database, key: int | None) -> list[dict[str, Any]]:
+    async def conversation(self, database: Database, key: int | None) -> list[dict[str, Any]]:
         """Return nothing: nothing has been said before."""
         return []
 
@@ -67,15 +68,15 @@ class Sound:
         speech: Speech = load_speech(self.data, name=self.name)
         self.seconds = round(speech.seconds, 3)
         prompt = Document((Part(speech, "user"), Part(self.question, "user")))
-        return Job(prompt, sampling=sampling(self.temperature, None, None, None), actions=())
+        return Job(prompt, sampling=sampling(self.temperature, None, None, None), actions=(), logprobs=self.logprobs)
 
 
 class Transcription(Answer):
     """What is said, as far as it is written down."""
 
-    def __init__(self, sound: Sound, format: Format, logprobs: bool) -> None:
+    def __init__(self, sound: Sound, format: Format) -> None:
         super().__init__()
-        self.sound, self.format, self.logprobs = sound, format, logprobs
+        self.sound, self.format = sound, format
         self.choice = Choice()
 
     def take(self, update: Update) -> list[dict[str, Any]]:
@@ -113,7 +114,7 @@ class Transcription(Answer):
         more: dict[str, Any] = {
             "usage": {"type": "tokens", **counts, "total_tokens": sum(counts.values()), "input_token_details": details}
         }
-        if self.logprobs:
+        if self.sound.logprobs:
             kept = logprob_content(self.choice.tokens)
             more["logprobs"] = [{name: token[name] for name in ("token", "logprob", "bytes")} for token in kept]
         return more

@@ -8,7 +8,7 @@ from castalia.reasoning.strategies import ENDED
 from castalia.serve.page.thoughts import trail_html
 from castalia.serve.page.turn import Turn
 from castalia.serve.service.job import Choice
-from castalia.serve.service.transcript import Done
+from castalia.serve.service.pieces import Done
 from castalia.tasks.steps import NOTHING
 
 MOST_SHOWN = 6

@@ -8,7 +8,7 @@ from html import escape
 from castalia.actions.action import Action, parse_arguments
 from castalia.actions.canvas import Erase, Mark, Relate
 from castalia.errors import ActionError
-from castalia.serve.service.transcript import Acted, Piece
+from castalia.serve.service.pieces import Acted, Piece
 
 WIDTH, HEIGHT, MARGIN, TALL = 420, 200, 48, 15
 APART = 118

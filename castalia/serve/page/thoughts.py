@@ -9,7 +9,7 @@ from PIL import Image as pillow
 
 from castalia.document import Call, Image
 from castalia.serve.page.relations import relations_svg, scene_graph
-from castalia.serve.service.transcript import Acted, Piece, Seen, Words
+from castalia.serve.service.pieces import Acted, Piece, Seen, Words
 
 LARGEST_SHOWN = 640
 """Longest side, in pixels, that a picture is sent to the browser with."""

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from castalia.document import Document, Image, Part
 from castalia.serve.page.question import Question
 from castalia.serve.service.job import Choice, Contemplating, Job, Update
-from castalia.serve.service.transcript import Acted, Done, Piece, Seen, Words
+from castalia.serve.service.pieces import Acted, Done, Piece, Seen, Words
 from castalia.serve.service.usage import Usage
 from castalia.tasks.effort import Effort
 

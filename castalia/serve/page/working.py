@@ -63,7 +63,7 @@ class Desk:
         metrics = self.house.metrics
         metrics.active.inc()
         try:
-            grant = await asyncio.to_thread(self.house.gate.enter, secret, self.house.known(model))
+            grant = await self.house.enter(secret, self.house.known(model))
             updates = self.house.service.updates(turn.manner.job(prompt))
             async with contextlib.aclosing(updates):
                 async for some in updates:

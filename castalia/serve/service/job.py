@@ -7,9 +7,12 @@ from typing import Any, Protocol
 from castalia.document import Call, Document, Image
 from castalia.engine.request import Sampling
 from castalia.serve.service.functions import Function, ToolChoice
-from castalia.serve.service.transcript import Acted, Piece, Seen, Token, Words
+from castalia.serve.service.pieces import Acted, Piece, Seen, Token, Words
 from castalia.serve.service.usage import Usage
 from castalia.tasks.effort import Effort
+
+LIGHT = 10_000
+"""Characters of a prompt that is perceived at once."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class Job:
     """What is asked: a prompt, how to think about it and to draw, and what the answer must be like.
 
     `actions` are names of what the model may do by itself (None: what it has learned); `functions` are the client's.
-    `schema` holds the answer to a JSON schema; {} to any JSON object.
+    `schema` holds the answer to a JSON schema; {} to any JSON object. With `logprobs` every word has its tokens.
     """
 
     prompt: Document
@@ -38,8 +41,16 @@ class Job:
     tool_choice: ToolChoice = "auto"
     parallel: bool = True
     schema: dict[str, Any] | None = None
+    logprobs: bool = False
     stopped: list[Usage] = field(default_factory=list)
     """What was spent on replies that nobody waited for to the end: written when they are stopped."""
+
+    @property
+    def is_light(self) -> bool:
+        """Whether it is words alone, and few: ready for the engine sooner than a thread begins."""
+        words = [part.content for part in self.prompt if isinstance(part.content, str)]
+        is_plain = not self.functions and self.schema is None and len(words) == len(self.prompt.parts)
+        return is_plain and sum(map(len, words)) < LIGHT
 
 
 @dataclass(frozen=True)

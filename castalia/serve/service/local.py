@@ -23,18 +23,18 @@ SPELLED = 512
 
 
 class LocalService(Worker):
-    """An `Assistant`, asked by many."""
+    """An `Assistant`, asked by many. Where it is not `threaded`, whoever makes it calls `shared.drive`."""
 
-    def __init__(self, assistant: Assistant, name: str) -> None:
+    def __init__(self, assistant: Assistant, name: str, *, threaded: bool = True) -> None:
         self.assistant, self.name = assistant, name
-        self.shared = SharedEngine(assistant.engine)
+        self.shared = SharedEngine(assistant.engine, threaded=threaded)
         self.constraints = Constraints(assistant.engine.perception)
         self.briefs = assistant.briefs
 
     @classmethod
-    def load(cls, run: Path, name: str) -> "LocalService":
+    def load(cls, run: Path, name: str, *, threaded: bool = True) -> "LocalService":
         """Return a service of the newest checkpoint of a run."""
-        return cls(Assistant.load(run), name)
+        return cls(Assistant.load(run), name, threaded=threaded)
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -43,7 +43,7 @@ class LocalService(Worker):
 
     @property
     def is_alive(self) -> bool:
-        """Whether the engine's thread runs."""
+        """Whether the engine can be asked."""
         return self.shared.is_alive
 
     @property
@@ -78,9 +78,9 @@ class LocalService(Worker):
         """Return a seat at the engine."""
         return self.shared.seat(ready)
 
-    def transcriber(self) -> Transcript:
+    def transcriber(self, job: Job) -> Transcript:
         """Return a transcript of tokens."""
-        return Transcript(self.assistant.engine.reader)
+        return Transcript(self.assistant.engine.reader, job.logprobs)
 
     def spent(self, request: Request) -> Usage:
         """Return what a request has cost so far."""

@@ -1,4 +1,4 @@
-"""A service in a process of its own, so that whoever speaks HTTP never keeps waiting whoever makes tokens."""
+"""A model in a process of its own, so that whoever speaks HTTP never keeps waiting whoever makes tokens."""
 
 import asyncio
 import contextlib
@@ -13,13 +13,18 @@ import traceback
 from collections.abc import AsyncGenerator, Callable
 from functools import cached_property
 from multiprocessing.connection import Connection
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import anyio
+import uvloop
 
 from castalia.errors import CastaliaError, EngineError
 from castalia.serve.errors import ApiError
-from castalia.serve.service.job import Job, Service, Update
+from castalia.serve.service.job import Job, Update
+
+if TYPE_CHECKING:  # the parent has no need of PyTorch
+    from castalia.serve.service.local import LocalService
 
 CHILD = "from castalia.serve.service.process import main; main()"
 BREATH = 0.02
@@ -65,19 +70,19 @@ class Ended(NamedTuple):
 
 
 class ProcessService:
-    """The service that `make`, which can be pickled, returns in a process of its own.
+    """A `LocalService` of the run at `path`, called `name`, in a process of its own.
 
-    It starts at once; whoever asks waits until it is there. What goes wrong in the making is raised there.
+    It starts at once; whoever asks waits until it is there, and is told what went wrong in the making.
     """
 
-    def __init__(self, make: Callable[[], Service]) -> None:
+    def __init__(self, path: Path, name: str) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
             # In a session of its own: Ctrl-C is for the server, which ends its process in order.
             command = [sys.executable, "-c", CHILD, str(theirs.fileno())]
             self.process = subprocess.Popen(command, pass_fds=[theirs.fileno()], start_new_session=True)
         self._socket, self._connection = ours, Connection(ours.dup().detach())
-        self._connection.send(make)
+        self._connection.send((path, name))
         self._numbers = itertools.count()
         self._waiting: dict[int, tuple[asyncio.AbstractEventLoop, asyncio.Queue]] = {}
         self._shown: dict[str, float] = {}
@@ -198,27 +203,30 @@ def _put(news: list[tuple[asyncio.Queue, Any]]) -> None:
 
 def main() -> None:
     """Be the process: make the service, answer what is asked of it, and end with whoever asks."""
+    from castalia.serve.service.local import LocalService
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    sys.setswitchinterval(0.0005)
     connection = Connection(int(sys.argv[1]))
     try:
-        service: Service = connection.recv()()
+        path, name = connection.recv()
+        service = LocalService.load(path, name, threaded=False)
         connection.send(Hello(service.models, {name: about for name, (about, _) in service.gauges.items()}))
     except (EOFError, OSError):
         return
     except Exception as error:
         connection.send(_portable(error))
         return
-    asyncio.run(_Desk(service, connection).answer())
-    service.close()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_Desk(service, connection).answer())
 
 
 class _Desk:
     """The process's side: a task for everything that is asked, and one message for what happens at the same time."""
 
-    def __init__(self, service: Service, connection: Connection) -> None:
+    def __init__(self, service: "LocalService", connection: Connection) -> None:
         self.service, self.connection = service, connection
         self.tasks: dict[int, asyncio.Task] = {}
+        self.always: list[asyncio.Task] = []
         self.news: list[tuple[int, Any]] = []
         self.is_news, self.ended = asyncio.Event(), asyncio.Event()
 
@@ -226,12 +234,12 @@ class _Desk:
         """Answer until whoever asks has gone."""
         self.loop = asyncio.get_running_loop()
         threading.Thread(target=self._listen, name="parent", daemon=True).start()
-        telling = asyncio.create_task(self._tell())
+        for work in (self._tell(), self.service.shared.drive()):
+            self.always.append(asyncio.create_task(work))
         await self.ended.wait()
-        telling.cancel()
-        for task in self.tasks.values():
+        for task in (*self.tasks.values(), *self.always):
             task.cancel()
-        await asyncio.gather(telling, *self.tasks.values(), return_exceptions=True)
+        await asyncio.gather(*self.tasks.values(), *self.always, return_exceptions=True)
 
     def _listen(self) -> None:
         try:

@@ -22,8 +22,8 @@ from castalia.errors import CastaliaError
 from castalia.reasoning.effort import Thinking
 from castalia.serve.errors import ApiError
 from castalia.serve.service.job import Job
+from castalia.serve.service.pieces import Acted, Done, Piece, Seen, Words
 from castalia.serve.service.remote_messages import as_messages, as_tools, observed
-from castalia.serve.service.transcript import Acted, Done, Piece, Seen, Words
 from castalia.serve.service.usage import Usage
 from castalia.serve.service.work import Worker
 
@@ -156,7 +156,7 @@ class RemoteService(Worker):
         effort = "high" if job.effort in ("none", "minimal") and names else job.effort
         return RemoteThinking(effort, build_actions(names), seconds, job.max_tokens)
 
-    def transcriber(self) -> Passing:
+    def transcriber(self, job: Job) -> Passing:
         """Return a transcriber that has nothing to do."""
         return Passing()
 

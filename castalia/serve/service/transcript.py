@@ -1,62 +1,12 @@
-"""What one request writes, piece by piece: thoughts, calls, what came back, the answer, as soon as they are certain."""
+"""Tokens of one request to pieces: thoughts, calls, what came back, the answer, as soon as they are certain."""
 
 from dataclasses import dataclass, field
-from typing import Literal
 
-from castalia.document import Call, Document
 from castalia.engine.engine import Event
 from castalia.engine.reading import Reader
 from castalia.engine.request import Reply
+from castalia.serve.service.pieces import Acted, Done, Kind, Piece, Seen, Token, Words
 from castalia.serve.service.usage import Usage
-
-Kind = Literal["thought", "answer"]
-
-
-@dataclass(frozen=True)
-class Token:
-    """A token of an answer: how it reads (in bytes, for it may be part of a character), and its log-probability."""
-
-    raw: bytes
-    logprob: float
-    others: tuple["Token", ...] = ()
-    """The likeliest tokens in its place, itself among them, where they are wanted."""
-
-
-@dataclass(frozen=True)
-class Words:
-    """More words of a thought or of the answer."""
-
-    kind: Kind
-    text: str
-    tokens: tuple[Token, ...] = ()
-
-
-@dataclass(frozen=True)
-class Acted:
-    """A call, in thought or not, with its number among the calls."""
-
-    call: Call
-    number: int
-    thought: bool
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What a call has returned."""
-
-    document: Document
-
-
-@dataclass(frozen=True)
-class Done:
-    """The reply is complete: why it stopped, the whole answer, and what it has cost."""
-
-    stopped: str
-    answer: str
-    usage: Usage
-
-
-Piece = Words | Acted | Seen | Done
 
 
 def usage_of(reply: Reply, thought_tokens: int) -> Usage:
@@ -66,15 +16,21 @@ def usage_of(reply: Reply, thought_tokens: int) -> Usage:
 
 @dataclass
 class Transcript:
-    """Takes the events of one request. All its words together are the reply's thoughts and its answer."""
+    """Takes the events of one request. All its words together are the reply's thoughts and its answer.
+
+    `logprobs`: whether words of the answer have their tokens.
+    """
 
     reader: Reader
+    logprobs: bool = False
     written: dict[Kind, str] = field(default_factory=lambda: {"thought": "", "answer": ""})
     count: int = 0
     calls: int = 0
     thought: bool = False
     calling: bool = False
     _ids: list[int] = field(default_factory=list)
+    _read: str = ""
+    """What tokens of this run read that are no longer among `_ids`: whole characters."""
     _before: str = ""
     """What had been written of its kind before this run of tokens."""
     _tokens: list[Token] = field(default_factory=list)
@@ -98,15 +54,14 @@ class Transcript:
     def _token(self, event: Event) -> list[Piece]:
         token, special = event.token, self.reader.special
         assert token is not None
-        logprob = event.request.logprobs[self.count]
-        top = event.request.tops[self.count] if event.request.sampling.top_logprobs else []
-        self.count += 1
-        bytes_of = self.reader.perception.tokenizer.bytes_of
+        number, self.count = self.count, self.count + 1
         if token not in self.reader.marks:
             self._ids.append(token)
-            if not self.thought and not self.calling:
+            if self.logprobs and not self.thought and not self.calling:
+                top = event.request.tops[number] if event.request.sampling.top_logprobs else []
+                bytes_of = self.reader.perception.tokenizer.bytes_of
                 others = tuple(Token(bytes_of(other), value) for other, value in top)
-                self._tokens.append(Token(bytes_of(token), logprob, others))
+                self._tokens.append(Token(bytes_of(token), event.request.logprobs[number], others))
             return []
         pieces: list[Piece] = []
         if self.calling and token == special["/call"]:
@@ -123,13 +78,15 @@ class Transcript:
         return pieces
 
     def _begin(self) -> None:
-        self._ids = []
+        self._ids, self._read = [], ""
         self._before = self.written["thought" if self.thought else "answer"]
 
     def _words(self, held_back: int = 0, whole: bool = False) -> list[Piece]:
         """Return what is new of this run; of an answer not the last characters, which may begin a text that ends it."""
         kind: Kind = "thought" if self.thought else "answer"
-        text = self.reader.decode(self._ids)
+        text = self._read + self.reader.decode(self._ids)
+        if not text.endswith("\N{REPLACEMENT CHARACTER}"):
+            self._ids, self._read = [], text
         text = text.strip() if whole else text.strip().rstrip("\N{REPLACEMENT CHARACTER}").rstrip()
         text = f"{self._before} {text}" if self._before and text else self._before or text
         if kind == "answer" and held_back and not whole:

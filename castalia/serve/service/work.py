@@ -10,11 +10,13 @@ from castalia.engine.engine import Event
 from castalia.reasoning.contemplate import Contemplate
 from castalia.reasoning.effort import Thinking
 from castalia.serve.service.job import Job, Update
-from castalia.serve.service.transcript import Done, Piece, Words
+from castalia.serve.service.pieces import Done, Piece, Words
 from castalia.serve.service.usage import Usage
 
-BREATH = 0.04
-"""Seconds between two pieces of one stream: what was written meanwhile goes together."""
+BREATH = 0.02
+"""Seconds between two pieces of one stream when it is alone: what was written meanwhile goes together."""
+SHARE = 0.002
+"""Seconds that every other stream adds: many are told less often, so that telling never keeps the engine waiting."""
 TEMPERATURE = 0.5
 """At which agents draw their tokens, if nothing else is said."""
 
@@ -35,6 +37,8 @@ class Worker(ABC):
 
     briefs: tuple[str, ...] = ()
     """What agents are told."""
+    streams: int = 0
+    """How many jobs are worked on."""
 
     @abstractmethod
     def seat(self, job: Job, ready: Callable[[], None]) -> Any:
@@ -45,8 +49,8 @@ class Worker(ABC):
         """Submit one request for each choice. Raises CastaliaError if that cannot be."""
 
     @abstractmethod
-    def transcriber(self) -> Transcriber:
-        """Return a transcriber of one request."""
+    def transcriber(self, job: Job) -> Transcriber:
+        """Return a transcriber of one request of a job."""
 
     @abstractmethod
     def spent(self, request: Any) -> Usage:
@@ -67,7 +71,8 @@ class Worker(ABC):
         if job.contemplate is not None and job.contemplate.agents > 1:
             work: _Chains | _Contemplation = _Contemplation(self, job, wake)
         else:
-            work = await asyncio.to_thread(_Chains, self, job, wake)
+            work = _Chains(self, job, wake) if job.is_light else await asyncio.to_thread(_Chains, self, job, wake)
+        self.streams += 1
         try:
             while not work.done:
                 await ready.wait()
@@ -75,8 +80,9 @@ class Worker(ABC):
                 if updates := work.take():
                     yield updates
                     if not work.done:
-                        await asyncio.sleep(BREATH)
+                        await asyncio.sleep(BREATH + SHARE * (self.streams - 1))
         finally:
+            self.streams -= 1
             job.stopped.extend(work.stop())
 
 
@@ -92,7 +98,7 @@ class _Chains:
 
     def __init__(self, worker: Worker, job: Job, wake: Callable[[], None]) -> None:
         self.worker, self.seat = worker, worker.seat(job, wake)
-        self.choices = {request: (choice, worker.transcriber())
+        self.choices = {request: (choice, worker.transcriber(job))
                         for choice, request in enumerate(worker.submit(self.seat, job))}  # fmt: skip
         self.left = len(self.choices)
 
@@ -183,7 +189,7 @@ class _Contemplation:
             if not self.rounds or request.index in {other.index for other in self.rounds[-1]}:
                 self.rounds.append({})
             known = len(self.rounds) - 1
-            self.rounds[known][request] = self.worker.transcriber()
+            self.rounds[known][request] = self.worker.transcriber(self.job)
         return known
 
     def stop(self) -> list[Usage]:

@@ -26,7 +26,7 @@ from castalia.serve.app import build_app
 from castalia.serve.database import Usage, open_database
 from castalia.serve.service.job import Job, Service, Update
 from castalia.serve.service.local import LocalService
-from castalia.serve.service.transcript import Acted, Done, Seen, Words
+from castalia.serve.service.pieces import Acted, Done, Seen, Words
 from castalia.serve.service.usage import Usage as Spent
 from castalia.training.pretrain import pretrain
 

@@ -15,7 +15,7 @@ from castalia.serve.page.lanes import conclusions
 from castalia.serve.page.relations import scene_graph
 from castalia.serve.page.samples import sample_questions
 from castalia.serve.service.job import Choice
-from castalia.serve.service.transcript import Acted, Done, Piece, Words
+from castalia.serve.service.pieces import Acted, Done, Piece, Words
 from castalia.serve.service.usage import Usage as Spent
 
 
