@@ -105,6 +105,22 @@ def test_a_tool_is_run_here_and_its_result_is_sent_back(behind: Callable[..., An
     assert endpoint.asked[1]["messages"][-1] == {"role": "tool", "tool_call_id": "call_calculator", "content": "42"}
 
 
+def test_code_is_run_here_and_told_as_the_code_interpreters(behind: Callable[..., Any]) -> None:
+    endpoint, client = behind([called("python", code="print(6*7)")], "it is 42")
+    tools: Any = [{"type": "code_interpreter", "container": {"type": "auto"}}]
+    with client.responses.stream(model="small", input="What is 6*7?", tools=tools) as stream:
+        kinds = [event.type for event in stream]
+        whole = stream.get_final_response()
+    assert [item.type for item in whole.output] == ["reasoning", "code_interpreter_call", "reasoning", "message"]
+    code = whole.output[1]
+    assert (code.code, code.status, code.outputs[0].logs.strip()) == ("print(6*7)", "completed", "42")
+    assert whole.output_text == "it is 42"
+    about_code = [kind.removeprefix("response.code_interpreter_call") for kind in kinds if "interpreter" in kind]
+    assert about_code == [".in_progress", "_code.delta", "_code.done", ".interpreting", ".completed"]
+    assert kinds.count("response.output_item.added") == kinds.count("response.output_item.done") == 4
+    assert endpoint.asked[1]["messages"][-1]["role"] == "tool"
+
+
 def test_a_mark_on_a_picture_is_drawn_and_shown(behind: Callable[..., Any]) -> None:
     endpoint, client = behind([called("mark", at=[1, 1], label="A")], "there")
     pixel = "data:image/bmp;base64,Qk06AAAAAAAAADYAAAAoAAAAAQAAAAEAAAABABgAAAAAAAQAAAAAAAAAAAAAAAAAAAAAAAAA////AA=="

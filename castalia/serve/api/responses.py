@@ -175,8 +175,8 @@ class Making(Answer):
             self.status = "incomplete" if why(self.choice) == "length" else "completed"
             return self._close()
         if isinstance(piece, Seen) and self.output and self.output[-1]["type"] == "code_interpreter_call":
-            self.output[-1]["outputs"] = [{"type": "logs", "logs": piece.document.text()}]
-            return [self._item("response.output_item.done")]
+            self.output[-1] |= {"outputs": [{"type": "logs", "logs": piece.document.text()}], "status": "completed"}
+            return [self._item("response.code_interpreter_call.completed"), self._item("response.output_item.done")]
         parts = reasoning_parts([piece]) if self.request.visual_thoughts else []
         return [event for part in parts for event in self._thought_part(part)]
 
@@ -219,9 +219,14 @@ class Making(Answer):
             read = call.arguments
         code = read[0] if isinstance(read, list) and read else read.get("code", "") if isinstance(read, dict) else read
         events = self._open({"type": "code_interpreter_call", "code": str(code), "container_id": "", "outputs": None})
-        self.has_open = False
-        self.output[-1]["status"] = "completed"
-        return events
+        self.has_open = False  # it is complete once its outputs are there
+        return [
+            *events,
+            self._item("response.code_interpreter_call.in_progress"),
+            self._item("response.code_interpreter_call_code.delta", delta=str(code)),
+            self._item("response.code_interpreter_call_code.done", code=str(code)),
+            self._item("response.code_interpreter_call.interpreting"),
+        ]
 
     def _open(self, item: dict[str, Any]) -> list[Event]:
         """Begin an item after closing the one that is open."""
