@@ -6,7 +6,7 @@
 
 The server is a process of its own and this one its clients, on the same cores. In turn with it the engine is called
 directly, in this process, with the same questions, as many at once: `engine_share` is the median of the ratios of
-tokens a second where every reply is made to have 256 tokens, `engine_share_short` where replies end when they end,
+tokens a second where replies are made to have 128 to 384 tokens, `engine_share_short` where they end when they end,
 after some thirty. Nothing may be lost: every stream has an end, a usage and words.
 Clients that vanish leave in the middle of their streams; `freed_seconds` is how long their pages of cache stay in use.
 """
@@ -15,6 +15,7 @@ import asyncio
 import itertools
 import json
 import os
+import random
 import re
 import statistics
 import subprocess
@@ -37,9 +38,11 @@ from castalia.document import Document
 from castalia.engine.engine import Engine
 from castalia.engine.request import Request, Sampling
 from castalia.reasoning.effort import Thinking
+from castalia.serve.service.process import settle
 from castalia.training.run import load_model
 
-STREAMS, LONG = 64, 256
+STREAMS, LENGTHS = 64, (128, 384)
+Lengths = tuple[int, int] | None
 WARM_UP = 2.0
 """Seconds before anything is counted."""
 
@@ -54,9 +57,10 @@ def main() -> None:
     task = build_task("countdown")
     questions = [task.sample(seed, 1 + seed % 3, "held_out").prompt() for seed in range(512)]
     engine = Engine(*load_model(run))
+    settle()  # as the server does
     with served(run) as server:
-        long = shared(engine, server, questions, rounds, seconds, LONG)
-        short = shared(engine, server, questions, rounds, seconds, 0)
+        long = shared(engine, server, questions, rounds, seconds, LENGTHS)
+        short = shared(engine, server, questions, rounds, seconds, None)
         figures = {
             **long,
             **{f"{name}_short": value for name, value in short.items() if name != "lost"},
@@ -146,13 +150,13 @@ def quantile(values: list[float], per_cent: int) -> float:
 
 
 def shared(
-    engine: Engine, server: Server, questions: list[Document], rounds: int, seconds: float, tokens: int
+    engine: Engine, server: Server, questions: list[Document], rounds: int, seconds: float, lengths: Lengths
 ) -> dict[str, float]:
-    """Return what the server gives beside the engine alone, for replies of so many tokens (0: as they come)."""
+    """Return what the server gives beside the engine alone, for replies of so many tokens (None: as they come)."""
     shares, direct, through = [], [], Load()
     for _ in range(rounds):
-        own = engine_alone(engine, questions, seconds, tokens)
-        load = asyncio.run(streams(server, questions, seconds, tokens))
+        own = engine_alone(engine, questions, seconds, lengths)
+        load = asyncio.run(streams(server, questions, seconds, lengths))
         shares.append(load.tokens_per_second / own)
         direct.append(own)
         through.add(load)
@@ -168,16 +172,17 @@ def shared(
     }
 
 
-def engine_alone(engine: Engine, questions: list[Document], seconds: float, tokens: int) -> float:
+def engine_alone(engine: Engine, questions: list[Document], seconds: float, lengths: Lengths) -> float:
     """Return the tokens a second of the engine when it always has so many questions at once."""
-    thinking, left = Thinking("high", tokens=tokens or None), itertools.cycle(questions)
-    sampling = Sampling(min_tokens=tokens)
+    left, rng = itertools.cycle(questions), random.Random(0)
     running: set[Request] = set()
     began, counted, written = time.perf_counter(), None, 0
 
     def more() -> None:
-        prompt = thinking.told(next(left))
-        running.add(engine.submit(prompt, sampling, thinking.budget))
+        tokens = rng.randint(*lengths) if lengths else None
+        thinking = Thinking("high", tokens=tokens)
+        sampling = Sampling(min_tokens=tokens or 0)
+        running.add(engine.submit(thinking.told(next(left)), sampling, thinking.budget))
 
     for _ in range(STREAMS):
         more()
@@ -253,15 +258,16 @@ async def number(server: Server, name: str) -> float:
     return float(found[1])
 
 
-async def streams(server: Server, questions: list[Document], seconds: float, tokens: int) -> Load:
+async def streams(server: Server, questions: list[Document], seconds: float, lengths: Lengths) -> Load:
     """Keep so many streams open at once; count what the engine writes meanwhile."""
-    load, left = Load(), itertools.cycle(questions)
-    length = {"min_tokens": tokens, "max_tokens": tokens} if tokens else {}
+    load, left, rng = Load(), itertools.cycle(questions), random.Random(0)
     ends = time.perf_counter() + WARM_UP + seconds
     counts_from = ends - seconds
 
     async def client() -> None:
         while time.perf_counter() < ends:
+            tokens = rng.randint(*lengths) if lengths else None
+            length = {"min_tokens": tokens, "max_tokens": tokens} if tokens else {}
             await stream(server, next(left), load, counts_from, **length)
 
     clients = [asyncio.create_task(client()) for _ in range(STREAMS)]

@@ -13,7 +13,7 @@ from castalia.serve.app import LOOPBACK, build_app
 from castalia.serve.commands import database_url
 from castalia.serve.database import open_database
 from castalia.serve.service.job import Service
-from castalia.serve.service.process import ProcessService
+from castalia.serve.service.process import ProcessService, settle
 
 
 def serve(
@@ -46,6 +46,7 @@ def serve(
             f"open [bold]{address}[/] for the app; {address}/v1 is the API, {address}/docs describes it", soft_wrap=True
         )
         say("no keys: whoever is on this machine may ask" if is_open else f"keys: {kept.place}", style="dim")
+        settle()
         config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5, server_header=False)
         uvicorn.Server(config).run(sockets=[door])
     finally:

@@ -20,7 +20,9 @@ async def opened(messages: list[dict[str, Any]], allowed: bool) -> list[dict[str
     Raises ApiError if that is not allowed, an address is not public, or nothing can be had there.
     """
     found = [(part, kind) for message in messages for part in _parts(message) if (kind := _web(part))]
-    if found and not allowed:
+    if not found:
+        return messages
+    if not allowed:
         message = "web addresses are not opened here: send the picture itself as a data: address"
         raise ApiError(message, code="url_not_allowed")
     if len(found) > MOST_ADDRESSES:

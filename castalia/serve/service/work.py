@@ -15,7 +15,7 @@ from castalia.serve.service.usage import Usage
 
 BREATH = 0.02
 """Seconds between two pieces of one stream when it is alone: what was written meanwhile goes together."""
-SHARE = 0.002
+SHARE = 0.003
 """Seconds that every other stream adds: many are told less often, so that telling never keeps the engine waiting."""
 TEMPERATURE = 0.5
 """At which agents draw their tokens, if nothing else is said."""
