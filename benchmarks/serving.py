@@ -85,10 +85,11 @@ class Server:
 
     @property
     def megabytes(self) -> float:
-        """Its resident memory."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        found = re.search(r"VmRSS:\s+(\d+)", status)
-        return int(found[1]) / 1024 if found else 0.0
+        """Its resident memory, and its engine's."""
+        pid = self.process.pid
+        pids = [str(pid), *Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        found = [re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{its}/status").read_text()) for its in pids]
+        return sum(int(its[1]) / 1024 for its in found if its)
 
 
 @contextmanager

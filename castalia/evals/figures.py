@@ -61,6 +61,7 @@ GOALS: dict[str, tuple[str, str]] = {
     "*_wrong": ("right where another question's picture is shown, per cent", ""),
     "*_chance": ("right by the best blind guess, per cent", ""),
     "accuracy_with_*": ("accuracy of the model trained with every patch", ""),
+    "*_short": ("the same where replies end by themselves, after some thirty tokens", ""),
     "engine_share": ("tokens a second through the server over the engine's own, 64 streams", "≥ 0.85"),
     "tokens_per_second": ("tokens a second through the server, all streams together", ""),
     "engine_tokens_per_second": ("tokens a second of the engine called directly", ""),
