@@ -38,7 +38,7 @@ from castalia.document import Document
 from castalia.engine.engine import Engine
 from castalia.engine.request import Request, Sampling
 from castalia.reasoning.effort import Thinking
-from castalia.serve.service.process import settle
+from castalia.serve.service.process import freeze
 from castalia.training.run import load_model
 
 STREAMS, LENGTHS = 64, (128, 384)
@@ -57,7 +57,7 @@ def main() -> None:
     task = build_task("countdown")
     questions = [task.sample(seed, 1 + seed % 3, "held_out").prompt() for seed in range(512)]
     engine = Engine(*load_model(run))
-    settle()  # as the server does
+    freeze()  # as the server does
     with served(run) as server:
         long = shared(engine, server, questions, rounds, seconds, LENGTHS)
         short = shared(engine, server, questions, rounds, seconds, None)
@@ -121,12 +121,13 @@ def served(run: Path) -> Iterator[Server]:
 
 @dataclass
 class Load:
-    """What streams have given: tokens in so many seconds; of each the seconds to its first, and tokens a second."""
+    """What streams have given: tokens in so many seconds; seconds to the first, between pieces; tokens a second."""
 
     tokens: int = 0
     seconds: float = 0.0
     lost: int = 0
     first: list[float] = field(default_factory=list)
+    gaps: list[float] = field(default_factory=list)
     rates: list[float] = field(default_factory=list)
 
     @property
@@ -142,6 +143,7 @@ class Load:
             self.lost + other.lost,
         )
         self.first += other.first
+        self.gaps += other.gaps
         self.rates += other.rates
 
 
@@ -168,6 +170,8 @@ def shared(
         "lost": float(through.lost),
         "first_token_ms_p50": 1000 * quantile(through.first, 50),
         "first_token_ms_p99": 1000 * quantile(through.first, 99),
+        "gap_ms_p50": 1000 * quantile(through.gaps, 50),
+        "gap_ms_p99": 1000 * quantile(through.gaps, 99),
         "stream_tokens_per_second_p50": quantile(through.rates, 50),
         "stream_tokens_per_second_p1": quantile(through.rates, 1),
     }
@@ -232,13 +236,18 @@ async def ask(server: Server, prompt: Document, **more: Any) -> tuple[asyncio.St
 
 async def stream(server: Server, prompt: Document, load: Load, counts_from: float, **more: Any) -> None:
     """Read one stream to its end."""
-    began, first, usage, is_whole = time.perf_counter(), None, None, False
+    began = last = time.perf_counter()
+    first, usage, is_whole = None, None, False
     reader, writer = await ask(server, prompt, **more)
     async for line in reader:
         if not line.startswith(b"data: "):
             continue
+        now = time.perf_counter()
         if first is None and b'"content":""' not in line:
-            first = time.perf_counter()
+            first = now
+        elif first is not None and now - last > 0.001:  # what comes at once is one piece
+            load.gaps.append(now - last)
+        last = now
         if b'"usage":{' in line:
             usage = json.loads(line[6:])["usage"]
         is_whole = is_whole or line.startswith(b"data: [DONE]")

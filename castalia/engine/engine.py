@@ -49,6 +49,8 @@ class Engine:
         self.scheduler = Scheduler(self.pool, positions)
         self.reader = Reader(perception)
         self.parked: list[Request] = []
+        self.patience = 0.05
+        """Seconds that a step waits for actions where there is nothing else to do."""
         self._parameters = list(model.parameters())
         self.fused: FusedStep | None = None
         self._weights: tuple[int, ...] = ()
@@ -130,6 +132,11 @@ class Engine:
             return None
         self._finish(request, "cancelled")
         return self.reader.reply(request)
+
+    @property
+    def only_waits(self) -> bool:
+        """Whether there is nothing to compute until an action comes back."""
+        return bool(self.parked) and not (self.scheduler.running or self.scheduler.waiting)
 
     @property
     def idle(self) -> bool:
@@ -214,7 +221,7 @@ class Engine:
                 context.append(self.perception.observation(brief))
                 actor, depth, thinks = request.actor.fork(), request.depth + 1, request.calls_in_thought
                 budget = Budget(outcome.tokens, seconds=outcome.seconds)
-                sampling = replace(request.sampling, grammar=None)  # what agents find is not the answer yet
+                sampling = replace(request.sampling, grammar=None, min_tokens=0)  # what agents find is no answer yet
                 agent = Request(index, context, sampling, budget, actor, depth, began_thinking=thinks)
                 agent.asker = request.asker
                 request.agents.append(self.admit(agent))
@@ -257,7 +264,7 @@ class Engine:
         if alive := [*self.scheduler.running, *self.scheduler.waiting]:
             return self._finish(alive[0], "length")
         futures = [request.waiting_for for request in self.parked if request.waiting_for is not None]
-        wait(futures, timeout=0.05, return_when=FIRST_COMPLETED)
+        wait(futures, timeout=self.patience, return_when=FIRST_COMPLETED)
         return []
 
     def _finish(self, request: Request, stopped: Stopped) -> list[Event]:

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Generic, TypeVar
+from weakref import WeakSet
 
 from castalia.document import Document
 from castalia.engine.engine import Engine, Event
@@ -13,6 +14,8 @@ from castalia.engine.request import Actor, Budget, Reply, Request, Sampling
 from castalia.errors import EngineError
 
 T = TypeVar("T")
+WAITING = 0.005
+"""Seconds between two looks whether an action has come back."""
 PATIENCE = 0.5
 """Seconds after which whoever waits looks whether there is still somebody to wait for."""
 
@@ -34,25 +37,29 @@ class SharedEngine:
         self._todo: deque[Callable[[], object]] = deque()
         self._changed = threading.Condition()
         self._wake: Callable[[], object] = lambda: None
+        self._seats: WeakSet[Seat] = WeakSet()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True) if threaded else None
         if self._thread:
             self._thread.start()
 
     def seat(self, ready: Callable[[], None] = lambda: None) -> "Seat":
         """Return a place to ask from. `ready` is called, in the engine's thread, when there are events after none."""
-        return Seat(self, ready)
+        seat = Seat(self, ready)
+        self._seats.add(seat)
+        return seat
 
     async def drive(self) -> None:
         """Step the engine in the running event loop until it is closed; between two steps others have their turn."""
         loop, awake = asyncio.get_running_loop(), asyncio.Event()
         self._wake = lambda: loop.call_soon_threadsafe(awake.set)
+        self.engine.patience = 0.0
         try:
             while self.is_alive:
                 if self._is_idle:
                     await awake.wait()
                 awake.clear()
                 self._turn()
-                await asyncio.sleep(0)
+                await asyncio.sleep(WAITING if self.engine.only_waits else 0)
         finally:
             self._end()
 
@@ -96,12 +103,14 @@ class SharedEngine:
         return self.engine.idle and not self._todo
 
     def _run(self) -> None:
-        while self.is_alive:
-            with self._changed:
-                while self._is_idle and self.is_alive:
-                    self._changed.wait()
-            self._turn()
-        self._end()
+        try:
+            while self.is_alive:
+                with self._changed:
+                    while self._is_idle and self.is_alive:
+                        self._changed.wait()
+                self._turn()
+        finally:
+            self._end()
 
     def _turn(self) -> None:
         """Do what is to be done between two steps, take a step, and tell everybody what has happened."""
@@ -118,10 +127,12 @@ class SharedEngine:
             if isinstance(event.request.asker, Seat):
                 of.setdefault(event.request.asker, []).append(event)
         for seat, its in of.items():
+            seat.open.difference_update(event.request for event in its if event.reply is not None)
             seat.give(its)
 
     def _end(self) -> None:
-        self.is_alive = False
+        with self._changed:
+            self.is_alive = False
         while self._todo:
             self._todo.popleft()()
         self._fail(EngineError("the engine is closed"))
@@ -129,12 +140,14 @@ class SharedEngine:
     def _fail(self, error: Exception) -> None:
         for request in [*self.engine.scheduler.running, *self.engine.scheduler.waiting, *self.engine.parked]:
             self.engine.cancel(request)
-            if isinstance(request.asker, Seat):
-                request.asker.give([], error)
+        for seat in list(self._seats):
+            if seat.open:  # also whoever was done in the step that has failed, and was not told
+                seat.open.clear()
+                seat.give([], error)
 
 
 class Mailbox(Generic[T]):
-    """What happens to one caller's requests, put in by one thread and taken out by another.
+    """What happens to one caller's requests, put in by whoever steps and taken out by whoever has asked.
 
     `step` waits for what happens next, as strategies want it; whoever must not wait asks for `take` once `ready` is
     called. Nobody waits for longer than there is somebody who can put something in.
@@ -161,7 +174,10 @@ class Mailbox(Generic[T]):
             if self._error is not None and not events:
                 error, self._error = self._error, None
                 raise error
-            return events
+            is_more = self._error is not None
+        if is_more:
+            self.ready()
+        return events
 
     def give(self, events: list[T], error: Exception | None = None) -> None:
         """Put in what has happened, or what has gone wrong."""
@@ -181,6 +197,8 @@ class Seat(Mailbox[Event]):
         super().__init__(ready, lambda: shared.is_alive)
         self.shared = shared
         self.perception, self.reader = shared.engine.perception, shared.engine.reader
+        self.open: set[Request] = set()
+        """Requests whose end it has not been told."""
 
     def submit(
         self,
@@ -193,6 +211,7 @@ class Seat(Mailbox[Event]):
         """Take in one prompt for one reply, as `Engine.submit`; it is perceived in the caller's thread."""
         request = self.shared.engine.prepare(prompt, sampling, budget, actor, index)
         request.asker = self
+        self.open.add(request)
         self.shared.do(lambda: self.shared.engine.admit(request))
         return request
 

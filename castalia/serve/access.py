@@ -167,7 +167,7 @@ class Grant:
         return self._account.headers() if self._account else {}
 
     def settle(self, endpoint: str, spent: Spent, seconds: float, status: int) -> None:
-        """Charge the tokens and record the request, once: later calls do nothing. It waits for nothing.
+        """Charge the tokens and record the request, once: later calls do nothing. The database is not waited for.
 
         `seconds` is how long it took, `status` is HTTP's.
         """

@@ -1,6 +1,8 @@
 """Start the server: the model, the keys, the address, and what to open."""
 
+import signal
 import socket
+import sys
 from pathlib import Path
 
 import uvicorn
@@ -13,7 +15,7 @@ from castalia.serve.app import LOOPBACK, build_app
 from castalia.serve.commands import database_url
 from castalia.serve.database import open_database
 from castalia.serve.service.job import Service
-from castalia.serve.service.process import ProcessService, settle
+from castalia.serve.service.process import ProcessService, freeze
 
 
 def serve(
@@ -46,8 +48,10 @@ def serve(
             f"open [bold]{address}[/] for the app; {address}/v1 is the API, {address}/docs describes it", soft_wrap=True
         )
         say("no keys: whoever is on this machine may ask" if is_open else f"keys: {kept.place}", style="dim")
-        settle()
+        freeze()
         config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5, server_header=False)
+        # At the end uvicorn raises again what has stopped it, by which the process would end here and now.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         uvicorn.Server(config).run(sockets=[door])
     finally:
         service.close()
@@ -61,7 +65,7 @@ def local_service(run: Path, name: str | None = None) -> ProcessService:
 
 def remote_service(url: str, model: str | None, key: str | None = None) -> Service:
     """Return a service of the model behind an OpenAI-compatible endpoint. Raises CastaliaError if it is not named."""
-    from castalia.serve.service.remote import RemoteService  # it takes seconds: its reasoning needs PyTorch
+    from castalia.serve.service.remote import RemoteService
 
     if not url.startswith(("http://", "https://")):
         raise CastaliaError(f"--backend is an address such as http://127.0.0.1:8080/v1, not {url!r}")

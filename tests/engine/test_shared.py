@@ -1,5 +1,6 @@
-"""One engine, asked by many threads at once."""
+"""One engine, asked by many at once, whether a thread of its own steps it or an event loop."""
 
+import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +11,7 @@ import pytest
 from castalia.document import Document, Part
 from castalia.engine.engine import Engine
 from castalia.engine.request import Budget, Sampling
-from castalia.engine.shared import Seat, SharedEngine
+from castalia.engine.shared import Mailbox, Seat, SharedEngine
 from castalia.errors import EngineError
 from castalia.model.config import ModelConfig
 from castalia.reasoning.contemplate import Contemplate
@@ -22,11 +23,19 @@ def prompt(text: str) -> Document:
     return Document((Part(text, "user"),))
 
 
-@pytest.fixture
-def shared(make_engine: Callable[[ModelConfig], Engine], config: ModelConfig) -> Iterator[SharedEngine]:
-    made = SharedEngine(make_engine(config))
+@pytest.fixture(params=["thread", "loop"])
+def shared(
+    request: pytest.FixtureRequest, make_engine: Callable[[ModelConfig], Engine], config: ModelConfig
+) -> Iterator[SharedEngine]:
+    made = SharedEngine(make_engine(config), threaded=request.param == "thread")
+    loop = threading.Thread(target=lambda: asyncio.run(made.drive()), daemon=True)
+    if request.param == "loop":
+        loop.start()
     yield made
     made.close()
+    if request.param == "loop":
+        loop.join(20)
+        assert not loop.is_alive()
 
 
 def test_many_threads_get_what_each_would_get_alone(
@@ -83,6 +92,33 @@ def test_a_step_that_fails_is_told_to_those_being_answered_and_others_are_served
         OneChain().answer(seat, [prompt("a")])
     assert shared.ask(lambda: shared.engine.idle)
     assert OneChain().answer(shared.seat(), [prompt("a")])[0].rounds
+
+
+def test_who_was_done_in_the_step_that_has_failed_is_told_too(
+    shared: SharedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = shared.engine.step
+
+    def broken() -> Any:
+        if any(event.reply is not None for event in step()):
+            monkeypatch.setattr(shared.engine, "step", step)
+            raise RuntimeError("a defect at its end")
+        return []
+
+    monkeypatch.setattr(shared.engine, "step", broken)
+    with pytest.raises(RuntimeError, match="at its end"):
+        OneChain().answer(shared.seat(), [prompt("a")])
+
+
+def test_who_is_told_what_happens_is_told_again_of_an_error_that_comes_after_it() -> None:
+    rings: list[str] = []
+    box = Mailbox[str](lambda: rings.append("there is something"), lambda: True)
+    box.give(["a word"])
+    box.give([], EngineError("no more"))
+    assert len(rings) == 1
+    assert box.take() == ["a word"] and len(rings) == 2
+    with pytest.raises(EngineError, match="no more"):
+        box.take()
 
 
 def test_a_prompt_that_does_not_fit_is_refused_where_it_is_asked(shared: SharedEngine) -> None:

@@ -18,7 +18,7 @@ import pytest
 
 from castalia.errors import CastaliaError
 from castalia.serve.access import Limits, create_key
-from castalia.serve.database import Database, open_database
+from castalia.serve.database import Database, Usage, open_database
 from castalia.serve.server import listening
 from castalia.serve.service.local import LocalService
 
@@ -142,8 +142,12 @@ def test_a_page_that_is_not_there_is_said_in_json(address: str) -> None:
 COMMAND = [sys.executable, "-m", "castalia", "serve"]
 
 
-def test_the_command_serves_and_ends_when_it_is_interrupted(trained: Path, tmp_path: Path) -> None:
-    command = [*COMMAND, str(trained), "--port", "0", "--database", f"sqlite:///{tmp_path / 'a.db'}"]
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_the_command_serves_and_ends_in_order_when_it_is_stopped(
+    trained: Path, tmp_path: Path, how: signal.Signals
+) -> None:
+    database = f"sqlite:///{tmp_path / 'a.db'}"
+    command = [*COMMAND, str(trained), "--port", "0", "--database", database]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
@@ -152,12 +156,16 @@ def test_the_command_serves_and_ends_when_it_is_interrupted(trained: Path, tmp_p
         assert found, line
         wait_until(lambda: reachable(found[1]))
         assert post(found[1], model=trained.name).status_code == 200
-        process.send_signal(signal.SIGINT)
+        process.send_signal(how)
         _, errors = process.communicate(timeout=20)
         assert "Traceback" not in errors
     finally:
         process.kill()
         process.wait()
+    kept = open_database(database)
+    with kept.session() as session:
+        assert [row.status for row in session.query(Usage)] == [200], "also what was used a moment before"
+    kept.close()
 
 
 def reachable(address: str) -> bool:

@@ -1,5 +1,6 @@
 """The engine in a process of its own: it ends with its server, and if it ends before, everybody is told."""
 
+import asyncio
 import json
 import os
 import signal
@@ -13,9 +14,12 @@ from typing import Any
 import httpx
 import pytest
 
+from castalia.document import Document, Part
 from castalia.errors import CheckpointError
 from castalia.serve.database import open_database
 from castalia.serve.server import local_service
+from castalia.serve.service.job import Job
+from castalia.serve.service.local import LocalService
 from castalia.serve.service.process import ProcessService
 
 ASKED = {"model": "small", "messages": [{"role": "user", "content": "Make 10 from 2, 5."}]}
@@ -86,7 +90,25 @@ def test_a_run_that_cannot_be_loaded_is_said_by_whoever_asks_for_it(tmp_path: Pa
     assert not is_there(service.process.pid)
 
 
-@pytest.mark.parametrize("asked", [{}, {"n": 3, "temperature": 1.0}, {"contemplate": {"agents": 3}}])
+def test_who_leaves_while_a_request_is_made_leaves_nothing_behind(service: LocalService) -> None:
+    async def leave() -> None:
+        prompt = Document((Part("Make 10 from 2, 5.", "user"),))
+        job = Job(prompt, max_tokens=100_000, schema={"type": "array", "minItems": 100_000})
+        first = asyncio.ensure_future(anext(service.updates(job)))
+        await asyncio.sleep(0)  # it has begun, and is made in another thread
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+        await asyncio.sleep(2)  # the thread comes to its end
+
+    def made() -> bool:
+        return bool(service.shared.ask(lambda: service.assistant.engine.scheduler.running))
+
+    asyncio.run(leave())
+    until(lambda: not made())
+    assert service.shared.ask(lambda: service.assistant.engine.pool.free) == len(service.assistant.engine.pool.users)
+
+
+@pytest.mark.parametrize("asked", [{}, {"n": 3, "temperature": 1.0}])
 def test_who_leaves_frees_the_engine_and_is_charged(
     served: ProcessService, start: Callable[..., str], tmp_path: Path, asked: dict[str, Any]
 ) -> None:

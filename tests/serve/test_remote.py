@@ -1,7 +1,7 @@
 """Our reasoning over any OpenAI-compatible endpoint: here a server of ours, and one that says what a test wants."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import httpx
@@ -119,6 +119,38 @@ def test_code_is_run_here_and_told_as_the_code_interpreters(behind: Callable[...
     assert about_code == [".in_progress", "_code.delta", "_code.done", ".interpreting", ".completed"]
     assert kinds.count("response.output_item.added") == kinds.count("response.output_item.done") == 4
     assert endpoint.asked[1]["messages"][-1]["role"] == "tool"
+
+
+def test_every_piece_of_code_has_its_own_output(behind: Callable[..., Any]) -> None:
+    calls = [called("python", code="print(6*7)"), called("python", code="print(2+2)") | {"id": "another"}]
+    _, client = behind(calls, "both")
+    tools: Any = [{"type": "code_interpreter", "container": {"type": "auto"}}]
+    whole = client.responses.create(model="small", input="What are they?", tools=tools)
+    ran = [item for item in whole.output if item.type == "code_interpreter_call"]
+    assert [(item.code, item.outputs[0].logs.strip()) for item in ran] == [("print(6*7)", "42"), ("print(2+2)", "4")]
+    assert {item.status for item in ran} == {"completed"}
+
+
+def test_an_endpoint_that_fails_in_the_middle_ends_the_stream_with_what_it_says(
+    start_app: Callable[[FastAPI], str], through: Callable[[str], openai.OpenAI]
+) -> None:
+    app = FastAPI()
+
+    @app.post("/v1/chat/completions")
+    async def answer() -> StreamingResponse:
+        async def chunks() -> AsyncIterator[str]:
+            for word in ("one", " two"):
+                yield f"data: {json.dumps({'choices': [{'index': 0, 'delta': {'content': word}}]})}\n\n"
+            yield f"data: {json.dumps({'error': {'message': 'out of memory'}})}\n\n"
+
+        return StreamingResponse(chunks(), media_type="text/event-stream")
+
+    client = through(start_app(app))
+    said = ""
+    with pytest.raises(openai.APIError, match="out of memory"):
+        for chunk in client.chat.completions.create(model="small", messages=ASKED, stream=True):
+            said += chunk.choices[0].delta.content or ""
+    assert said == "one two"
 
 
 def test_a_mark_on_a_picture_is_drawn_and_shown(behind: Callable[..., Any]) -> None:

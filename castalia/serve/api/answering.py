@@ -18,12 +18,9 @@ from castalia.serve.api.asking import as_api_error, usage_of
 from castalia.serve.database import Database
 from castalia.serve.errors import ApiError
 from castalia.serve.metrics import Metrics
-from castalia.serve.service.job import Job, Service, Update
+from castalia.serve.service.job import LIGHT, Job, Service, Update
 from castalia.serve.service.pieces import Done
 from castalia.serve.service.usage import Usage
-
-LIGHT = 10_000
-"""Characters of a conversation that is understood at once."""
 
 
 @dataclass
@@ -122,7 +119,6 @@ class Exchange:
     house: House
     request: Request
     endpoint: str
-    model: str
     grant: Grant
     answer: Answer
     job: Job | None = None
@@ -242,7 +238,7 @@ async def answered(
     """
     house: House = request.app.state.house
     grant = await house.enter(secret_of(request), body.model)
-    exchange = Exchange(house, request, request.scope["route"].path, body.model, grant, answer)
+    exchange = Exchange(house, request, request.scope["route"].path, grant, answer)
     try:
         house.known(body.model)
         messages = await opened(await body.conversation(house.database, grant.key_id), house.open_urls)
@@ -258,8 +254,8 @@ async def answered(
 
 def _is_light(messages: list[dict[str, Any]]) -> bool:
     """Return whether messages are words alone, and few: understood sooner than a thread begins."""
-    contents = [message.get("content") for message in messages]
-    return 0 < sum(len(content) if isinstance(content, str) else LIGHT for content in contents) < LIGHT
+    values = [value for message in messages for value in message.values() if value is not None]
+    return 0 < sum(len(value) if isinstance(value, str) else LIGHT for value in values) < LIGHT
 
 
 async def _gone(request: Request) -> None:

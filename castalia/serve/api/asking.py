@@ -15,7 +15,7 @@ from castalia.serve.errors import ApiError
 from castalia.serve.service.functions import Function
 from castalia.serve.service.job import Choice, Contemplating
 from castalia.serve.service.pieces import Acted, Done, Piece, Seen, Token, Words
-from castalia.serve.service.usage import Usage
+from castalia.serve.service.usage import Usage, together
 from castalia.tasks.effort import Effort
 
 MOST_AGENTS, MOST_CHOICES, MOST_TOKENS = 64, 64, 1 << 17
@@ -145,10 +145,7 @@ def _logprob(token: Token) -> dict[str, Any]:
 
 def usage_of(pieces: list[Done]) -> Usage:
     """Return what the replies to one prompt have cost, which is read once."""
-    prompt = max((done.usage.prompt for done in pieces), default=0)
-    cached = max((done.usage.cached for done in pieces), default=0)
-    completion, reasoning = (sum(getattr(done.usage, name) for done in pieces) for name in ("completion", "reasoning"))
-    return Usage(prompt, min(prompt, cached), completion, reasoning)
+    return together([done.usage for done in pieces])
 
 
 def why(choice: Choice) -> Literal["stop", "length", "tool_calls"]:

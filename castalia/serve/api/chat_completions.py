@@ -137,8 +137,8 @@ class ChatRequest(Strict):
         named = self.tool_choice.function.name if isinstance(self.tool_choice, NamedTool) else None
         choice = self.tool_choice if isinstance(self.tool_choice, str) else None
         contemplate = self.contemplate.made() if self.contemplate else None
-        if contemplate and (functions or self.response_format or (self.n or 1) > 1):
-            raise ApiError("contemplate goes with one free answer: without tools, response_format or n")
+        if contemplate and (functions or self.response_format or (self.n or 1) > 1 or self.min_tokens):
+            raise ApiError("contemplate goes with one free answer: without tools, response_format, n or min_tokens")
         return Job(
             prompt=with_something(parse_messages(messages)),
             effort=effort(self.reasoning_effort),

@@ -173,7 +173,7 @@ class Making(Answer):
         if isinstance(piece, Done):
             self.done.append(piece)
             self.status = "incomplete" if why(self.choice) == "length" else "completed"
-            return self._close()
+            return self._close() + self._give_up()
         if isinstance(piece, Seen) and self.output and self.output[-1]["type"] == "code_interpreter_call":
             self.output[-1] |= {"outputs": [{"type": "logs", "logs": piece.document.text()}], "status": "completed"}
             return [self._item("response.code_interpreter_call.completed"), self._item("response.output_item.done")]
@@ -227,6 +227,13 @@ class Making(Answer):
             self._item("response.code_interpreter_call_code.done", code=str(code)),
             self._item("response.code_interpreter_call.interpreting"),
         ]
+
+    def _give_up(self) -> list[Event]:
+        """Close code that was not run to its end."""
+        if not self.output or self.output[-1]["status"] != "in_progress":
+            return []
+        self.output[-1]["status"] = "incomplete"
+        return [self._item("response.output_item.done")]
 
     def _open(self, item: dict[str, Any]) -> list[Event]:
         """Begin an item after closing the one that is open."""

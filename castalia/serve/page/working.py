@@ -59,12 +59,12 @@ class Desk:
 
     async def _answer(self, turn: Turn, prompt: Document, secret: str | None, model: str) -> None:
         """Let the service answer one question into `turn`; what goes wrong is said there."""
-        grant, status = None, 200
+        grant, status, job = None, 200, turn.manner.job(prompt)
         metrics = self.house.metrics
         metrics.active.inc()
         try:
             grant = await self.house.enter(secret, self.house.known(model))
-            updates = self.house.service.updates(turn.manner.job(prompt))
+            updates = self.house.service.updates(job)
             async with contextlib.aclosing(updates):
                 async for some in updates:
                     is_first = turn.version == 0
@@ -86,6 +86,7 @@ class Desk:
         finally:
             metrics.active.dec()
             metrics.seconds.labels(ENDPOINT).observe(turn.seconds)
-            metrics.count(turn.usage)
+            usage = sum(job.stopped, turn.usage)
+            metrics.count(usage)
             if grant is not None:
-                grant.settle(ENDPOINT, turn.usage, turn.seconds, status)
+                grant.settle(ENDPOINT, usage, turn.seconds, status)

@@ -2,12 +2,13 @@
 
 import asyncio
 import contextlib
+import os
 import pickle
-import signal
 import sys
 import threading
 import traceback
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 import uvloop
@@ -15,30 +16,37 @@ import uvloop
 from castalia.errors import CastaliaError, EngineError
 from castalia.serve.service.job import Job
 from castalia.serve.service.local import LocalService
-from castalia.serve.service.process import Asked, Ended, Hello, Stopped, Told, settle
-
-BREATH = 0.02
-"""Seconds between two messages: what happened meanwhile goes together."""
+from castalia.serve.service.process import Ask, Ended, Hello, Stop, Told, freeze
+from castalia.serve.service.work import BREATH
 
 
 def main() -> None:
     """Be the process: make the service, answer what is asked of it, and end with whoever asks."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    connection = Connection(int(sys.argv[1]))
+    os.set_inheritable(number := int(sys.argv[1]), False)
+    connection = Connection(number)
     try:
-        service = LocalService.load(*connection.recv(), threaded=False)
+        asked = connection.recv()
     except EOFError:
         return
-    except Exception as error:
-        connection.send(_portable(error))
+    service, hello = _made(*asked)
+    with contextlib.suppress(OSError):  # who would be told has gone
+        connection.send(hello)
+    if service is None:
         return
-    settle()
-    connection.send(Hello(service.models, {name: about for name, (about, _) in service.gauges.items()}))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_Desk(service, connection).answer())
+        runner.run(_Answering(service, connection).answer())
 
 
-class _Desk:
+def _made(path: Path, name: str) -> tuple[LocalService | None, Hello | Exception]:
+    try:
+        service = LocalService.load(path, name, threaded=False)
+    except Exception as error:
+        return None, _portable(error)
+    freeze()
+    return service, Hello(service.models, {name: about for name, (about, _) in service.gauges.items()})
+
+
+class _Answering:
     """The process's side: a task for everything that is asked, and one message for what happens at the same time."""
 
     def __init__(self, service: LocalService, connection: Connection) -> None:
@@ -54,10 +62,13 @@ class _Desk:
         threading.Thread(target=self._listen, name="parent", daemon=True).start()
         for work in (self._tell(), self.service.shared.drive()):
             self.always.append(asyncio.create_task(work))
-        await self.ended.wait()
+        self.always.append(asyncio.create_task(self.ended.wait()))
+        await asyncio.wait(self.always, return_when=asyncio.FIRST_COMPLETED)
         for task in (*self.tasks.values(), *self.always):
             task.cancel()
-        await asyncio.gather(*self.tasks.values(), *self.always, return_exceptions=True)
+        for ended in await asyncio.gather(*self.tasks.values(), *self.always, return_exceptions=True):
+            if isinstance(ended, Exception):
+                traceback.print_exception(ended, file=sys.stderr)
 
     def _listen(self) -> None:
         try:
@@ -66,8 +77,8 @@ class _Desk:
         except (EOFError, OSError):
             self.loop.call_soon_threadsafe(self.ended.set)
 
-    def _take(self, message: Asked | Stopped) -> None:
-        if isinstance(message, Asked):
+    def _take(self, message: Ask | Stop) -> None:
+        if isinstance(message, Ask):
             task = self.tasks[message.number] = asyncio.create_task(self._work(*message))
             task.add_done_callback(lambda task: self._end(message, task))
         elif (task := self.tasks.get(message.number)) is not None:
@@ -81,7 +92,7 @@ class _Desk:
                 self._put(number, some)
         return None
 
-    def _end(self, asked: Asked, task: asyncio.Task) -> None:
+    def _end(self, asked: Ask, task: asyncio.Task) -> None:
         del self.tasks[asked.number]
         error = None if task.cancelled() else task.exception()
         result = None if task.cancelled() or error else task.result()

@@ -50,7 +50,7 @@ class Job:
         """Whether it is words alone, and few: ready for the engine sooner than a thread begins."""
         words = [part.content for part in self.prompt if isinstance(part.content, str)]
         is_plain = not self.functions and self.schema is None and len(words) == len(self.prompt.parts)
-        return is_plain and sum(map(len, words)) < LIGHT
+        return is_plain and self.sampling.n * sum(map(len, words)) < LIGHT
 
 
 @dataclass(frozen=True)

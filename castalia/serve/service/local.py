@@ -57,7 +57,7 @@ class LocalService(Worker):
         }
 
     def close(self) -> None:
-        """Cancel what is left and end the engine's thread."""
+        """Cancel what is left; nothing can be asked any more."""
         self.shared.close()
 
     async def count(self, job: Job) -> int:

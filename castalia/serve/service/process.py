@@ -4,11 +4,13 @@ import asyncio
 import contextlib
 import gc
 import itertools
+import os
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -19,13 +21,15 @@ import anyio
 from castalia.errors import EngineError
 from castalia.serve.errors import ApiError
 from castalia.serve.service.job import Job, Update
+from castalia.serve.service.pieces import Done
+from castalia.serve.service.usage import Usage
 
-CHILD = "from castalia.serve.service.child import main; main()"  # PyTorch is imported there alone
+CHILD = "from castalia.serve.service.child import main; main()"
 PATIENCE = 10.0
 """Seconds that the process has to end by itself."""
 
 
-class Asked(NamedTuple):
+class Ask(NamedTuple):
     """A job, or a question about one (``count``)."""
 
     number: int
@@ -33,7 +37,7 @@ class Asked(NamedTuple):
     job: Job
 
 
-class Stopped(NamedTuple):
+class Stop(NamedTuple):
     """Nobody waits any longer for what was asked with this number."""
 
     number: int
@@ -70,15 +74,20 @@ class ProcessService:
     def __init__(self, path: Path, name: str) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
-            # In a session of its own: Ctrl-C is for the server, which ends its process in order.
-            command = [sys.executable, "-c", CHILD, str(theirs.fileno())]
-            self.process = subprocess.Popen(command, pass_fds=[theirs.fileno()], start_new_session=True)
+            # In a session of its own: Ctrl-C is for the server, which ends its process in order. With modules from the
+            # same places: -c alone would look into the working directory first.
+            command = [sys.executable, "-P", "-c", CHILD, str(theirs.fileno())]
+            places = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+            self.process = subprocess.Popen(
+                command, pass_fds=[theirs.fileno()], start_new_session=True, env=os.environ | places
+            )
         self._socket, self._connection = ours, Connection(ours.dup().detach())
         self._connection.send((path, name))
         self._numbers = itertools.count()
         self._waiting: dict[int, tuple[asyncio.AbstractEventLoop, asyncio.Queue]] = {}
         self._shown: dict[str, float] = {}
-        self._lock = threading.Lock()
+        self._lock, self._sending = threading.Lock(), threading.Lock()
+        self._line = ThreadPoolExecutor(1, "to the engine")
         self._has_ended = False
 
     @cached_property
@@ -118,10 +127,8 @@ class ProcessService:
             ended = some
         finally:
             if ended is None:
-                self._send(Stopped(number))
-                with anyio.CancelScope(shield=True):  # what it has cost is still to come
-                    while not isinstance(ended := await news.get(), Ended):
-                        pass
+                self._send(Stop(number), job)
+                ended = await _the_end(news)
             job.stopped.extend(ended.stopped)
         if ended.error is not None:
             raise ended.error
@@ -138,6 +145,9 @@ class ProcessService:
         with contextlib.suppress(OSError):  # it has ended already
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
+        self._line.shutdown(wait=False)
+        if "_hello" not in self.__dict__:  # it is still being made
+            self.process.terminate()
         try:
             self.process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
@@ -149,15 +159,24 @@ class ProcessService:
         number, news = next(self._numbers), asyncio.Queue()
         with self._lock:
             self._waiting[number] = asyncio.get_running_loop(), news
-        self._send(Asked(number, what, job))
+        self._send(Ask(number, what, job), job)
         return number, news
 
-    def _send(self, message: Asked | Stopped) -> None:
+    def _send(self, message: Ask | Stop, job: Job) -> None:
+        """Send a message about a job; what is large, one after the other in a thread of its own."""
+        if job.is_light:
+            self._write(message)
+        else:
+            self._line.submit(self._write, message)
+
+    def _write(self, message: Ask | Stop) -> None:
         try:
-            with self._lock:
+            with self._sending:
                 self._connection.send(message)
         except OSError:
             self._give_up()
+        except Exception as error:  # it cannot be pickled
+            self._hand_out([(message.number, Ended(None, error, []))])
 
     def _listen(self) -> None:
         """Hand out what comes, in a thread of its own, until the process ends."""
@@ -167,6 +186,8 @@ class ProcessService:
                 self._shown = told.gauges
                 self._hand_out(told.news)
         except (EOFError, OSError):
+            pass
+        finally:
             self._give_up()
 
     def _hand_out(self, news: list[tuple[int, Any]]) -> None:
@@ -193,7 +214,23 @@ def _put(news: list[tuple[asyncio.Queue, Any]]) -> None:
         queue.put_nowait(some)
 
 
-def settle() -> None:
+async def _the_end(news: asyncio.Queue) -> Ended:
+    """Return the last that is said to who listens no longer, with the cost of replies that came to an end meanwhile."""
+    ended, over = None, list[Usage]()
+    with anyio.CancelScope(shield=True):
+        while ended is None:
+            # Also as the server ends, and cancels what it has cancelled before: the engine says it at once.
+            with contextlib.suppress(asyncio.CancelledError):
+                some = await news.get()
+                if isinstance(some, Ended):
+                    ended = some
+                else:
+                    over += [u.piece.usage for u in some if isinstance(u.piece, Done) and u.agent is None]
+    assert ended is not None
+    return ended._replace(stopped=[*ended.stopped, *over])
+
+
+def freeze() -> None:
     """Let the garbage collector forget all that is there now: it will stay, and to look through it takes 100 ms."""
     gc.collect()
     gc.freeze()

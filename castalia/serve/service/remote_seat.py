@@ -127,21 +127,24 @@ class RemoteSeat(Mailbox[RemoteEvent]):
             acts = session.actions if session and turn < request.budget.actions else {}
             said, calls, finish = await self._ask(request, messages, acts)
             ours = [call for call in calls if call["function"]["name"] in acts]
-            for call in calls:
-                made = Call(call["function"]["name"], call["function"]["arguments"] or "{}")
-                self._tell(request, Acted(made, request.calls, call in ours))
-                request.calls += 1
-            if not ours or len(ours) < len(calls):
+            if session is None or not ours or len(ours) < len(calls):
+                for call in calls:
+                    if call not in ours:
+                        self._acts(request, call, thought=False)
                 return "length" if finish == "length" else "end"
             messages.append({"role": "assistant", "content": said or None, "tool_calls": calls})
-            assert session is not None
             for call in ours:
-                seen = await _carried_out(
-                    session, Call(call["function"]["name"], call["function"]["arguments"] or "{}")
-                )
+                seen = await _carried_out(session, self._acts(request, call, thought=True))
                 self._tell(request, Seen(seen))
                 messages += observed(call["id"], seen)
         return "length"
+
+    def _acts(self, request: RemoteRequest, call: dict[str, Any], *, thought: bool) -> Call:
+        """Tell of a call and return it."""
+        made = Call(call["function"]["name"], call["function"]["arguments"] or "{}")
+        self._tell(request, Acted(made, request.calls, thought))
+        request.calls += 1
+        return made
 
     async def _ask(
         self, request: RemoteRequest, messages: list[dict[str, Any]], acts: Mapping[str, Action]
@@ -178,6 +181,7 @@ class RemoteSeat(Mailbox[RemoteEvent]):
             "seed": sampling.seed + request.index,
             "stop": list(sampling.stop) or None,
             "max_tokens": job.max_tokens,
+            "min_tokens": sampling.min_tokens or None,
             "reasoning_effort": None if job.effort == "medium" else job.effort,
             "tools": tools or None,
             "tool_choice": (choice if choice in ("none", "auto", "required") else named) if tools else None,

@@ -1,5 +1,6 @@
 """What a request has cost, in tokens."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -19,3 +20,10 @@ class Usage:
             self.completion + other.completion,
             self.reasoning + other.reasoning,
         )
+
+
+def together(usages: Sequence[Usage]) -> Usage:
+    """Return what several replies to one prompt have cost: it is read once."""
+    prompt, cached = (max((getattr(usage, name) for usage in usages), default=0) for name in ("prompt", "cached"))
+    written = sum(usages, Usage())
+    return Usage(prompt, min(prompt, cached), written.completion, written.reasoning)

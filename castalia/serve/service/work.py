@@ -4,6 +4,7 @@ import asyncio
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable
+from dataclasses import replace
 from typing import Any, Protocol
 
 from castalia.engine.engine import Event
@@ -11,12 +12,13 @@ from castalia.reasoning.contemplate import Contemplate
 from castalia.reasoning.effort import Thinking
 from castalia.serve.service.job import Job, Update
 from castalia.serve.service.pieces import Done, Piece, Words
-from castalia.serve.service.usage import Usage
+from castalia.serve.service.usage import Usage, together
 
 BREATH = 0.02
 """Seconds between two pieces of one stream when it is alone: what was written meanwhile goes together."""
 SHARE = 0.003
 """Seconds that every other stream adds: many are told less often, so that telling never keeps the engine waiting."""
+MOST_BREATH = 0.25
 TEMPERATURE = 0.5
 """At which agents draw their tokens, if nothing else is said."""
 
@@ -71,7 +73,7 @@ class Worker(ABC):
         if job.contemplate is not None and job.contemplate.agents > 1:
             work: _Chains | _Contemplation = _Contemplation(self, job, wake)
         else:
-            work = _Chains(self, job, wake) if job.is_light else await asyncio.to_thread(_Chains, self, job, wake)
+            work = _Chains(self, job, wake) if job.is_light else await self._beside(job, wake)
         self.streams += 1
         try:
             while not work.done:
@@ -80,10 +82,24 @@ class Worker(ABC):
                 if updates := work.take():
                     yield updates
                     if not work.done:
-                        await asyncio.sleep(BREATH + SHARE * (self.streams - 1))
+                        await asyncio.sleep(min(BREATH + SHARE * (self.streams - 1), MOST_BREATH))
         finally:
             self.streams -= 1
             job.stopped.extend(work.stop())
+
+    async def _beside(self, job: Job, wake: Callable[[], None]) -> "_Chains":
+        """Submit what takes its time in another thread; if nobody waits for it any longer, it is stopped there."""
+        making = asyncio.ensure_future(asyncio.to_thread(_Chains, self, job, wake))
+        try:
+            return await asyncio.shield(making)
+        except asyncio.CancelledError:
+            making.add_done_callback(_stop)
+            raise
+
+
+def _stop(making: "asyncio.Future[_Chains]") -> None:
+    if not making.cancelled() and making.exception() is None:
+        making.result().stop()
 
 
 def _by_request(events: list[Event]) -> dict[Any, list[Event]]:
@@ -100,27 +116,32 @@ class _Chains:
         self.worker, self.seat = worker, worker.seat(job, wake)
         self.choices = {request: (choice, worker.transcriber(job))
                         for choice, request in enumerate(worker.submit(self.seat, job))}  # fmt: skip
-        self.left = len(self.choices)
+        self.told: set[Any] = set()
+        """Requests whose end was told."""
 
     @property
     def done(self) -> bool:
-        return self.left == 0
+        return len(self.told) == len(self.choices)
 
     def take(self) -> list[Update]:
         updates = []
         for request, events in _by_request(self.seat.take()).items():
             if request in self.choices:  # and not an agent that it has sent out
                 choice, transcriber = self.choices[request]
-                updates += [Update(choice, piece) for piece in transcriber.take(events)]
-        self.left -= sum(isinstance(update.piece, Done) for update in updates)
+                pieces = transcriber.take(events)
+                updates += [Update(choice, piece) for piece in pieces]
+                if any(isinstance(piece, Done) for piece in pieces):
+                    self.told.add(request)
         return updates
 
     def stop(self) -> list[Usage]:
-        """Stop what is not done; return what it has cost."""
-        left = [request for request in self.choices if request.stopped is None]
-        if not self.done:
-            self.seat.leave(list(self.choices))
-        return [self.worker.spent(request) for request in left]
+        """Stop what is not done; return what those have cost whose end was not told."""
+        left = [request for request in self.choices if request not in self.told]
+        if not left:
+            return []
+        self.seat.leave(left)
+        spent = together([self.worker.spent(request) for request in left])
+        return [replace(spent, prompt=0, cached=0) if self.told else spent]  # the prompt is read once
 
 
 class _StoppedError(Exception):
