@@ -49,7 +49,9 @@ def serve(
         )
         say("no keys: whoever is on this machine may ask" if is_open else f"keys: {kept.place}", style="dim")
         freeze()
-        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5, server_header=False)
+        config = uvicorn.Config(
+            app, log_level="warning", access_log=False, timeout_graceful_shutdown=5, server_header=False
+        )
         # At the end uvicorn raises again what has stopped it, by which the process would end here and now.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         uvicorn.Server(config).run(sockets=[door])

@@ -87,7 +87,7 @@ class ProcessService:
         self._waiting: dict[int, tuple[asyncio.AbstractEventLoop, asyncio.Queue]] = {}
         self._shown: dict[str, float] = {}
         self._lock, self._sending = threading.Lock(), threading.Lock()
-        self._line = ThreadPoolExecutor(1, "to the engine")
+        self._line, self._queued = ThreadPoolExecutor(1, "to the engine"), 0
         self._has_ended = False
 
     @cached_property
@@ -163,11 +163,19 @@ class ProcessService:
         return number, news
 
     def _send(self, message: Ask | Stop, job: Job) -> None:
-        """Send a message about a job; what is large, one after the other in a thread of its own."""
-        if job.is_light:
+        """Send a message about a job; what is large, and all that comes while it is sent, in a thread of its own."""
+        with self._lock:
+            is_next = job.is_light and not self._queued
+            self._queued += not is_next
+        if is_next:
             self._write(message)
         else:
-            self._line.submit(self._write, message)
+            self._line.submit(self._write_queued, message)
+
+    def _write_queued(self, message: Ask | Stop) -> None:
+        self._write(message)
+        with self._lock:
+            self._queued -= 1
 
     def _write(self, message: Ask | Stop) -> None:
         try:
