@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,8 @@ import httpx
 import pytest
 
 from castalia.document import Document, Part
+from castalia.engine.request import Request
+from castalia.engine.shared import Seat
 from castalia.errors import CheckpointError
 from castalia.serve.database import open_database
 from castalia.serve.server import local_service
@@ -90,7 +93,18 @@ def test_a_run_that_cannot_be_loaded_is_said_by_whoever_asks_for_it(tmp_path: Pa
     assert not is_there(service.process.pid)
 
 
-def test_who_leaves_while_a_request_is_made_leaves_nothing_behind(service: LocalService) -> None:
+def test_who_leaves_while_a_request_is_made_leaves_nothing_behind(
+    service: LocalService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit, is_submitted = service.submit, threading.Event()
+
+    def submitting(seat: Seat, job: Job) -> list[Request]:
+        made = submit(seat, job)
+        is_submitted.set()
+        return made
+
+    monkeypatch.setattr(service, "submit", submitting)
+
     async def leave() -> None:
         prompt = Document((Part("Make 10 from 2, 5.", "user"),))
         job = Job(prompt, max_tokens=100_000, schema={"type": "array", "minItems": 100_000})
@@ -98,7 +112,8 @@ def test_who_leaves_while_a_request_is_made_leaves_nothing_behind(service: Local
         await asyncio.sleep(0)  # it has begun, and is made in another thread
         first.cancel()
         await asyncio.gather(first, return_exceptions=True)
-        await asyncio.sleep(2)  # the thread comes to its end
+        assert await asyncio.to_thread(is_submitted.wait, 60)
+        await asyncio.sleep(0.2)  # the loop goes on, as a server's does
 
     def made() -> bool:
         return bool(service.shared.ask(lambda: service.assistant.engine.scheduler.running))
