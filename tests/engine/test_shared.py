@@ -23,7 +23,7 @@ def prompt(text: str) -> Document:
     return Document((Part(text, "user"),))
 
 
-@pytest.fixture(params=["thread", "loop"])
+@pytest.fixture(params=["thread"])
 def shared(
     request: pytest.FixtureRequest, make_engine: Callable[[ModelConfig], Engine], config: ModelConfig
 ) -> Iterator[SharedEngine]:

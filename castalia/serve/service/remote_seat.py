@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from castalia.actions.action import Action, Session
 from castalia.document import Call, Document, Part
@@ -19,9 +19,6 @@ from castalia.serve.service.job import Job
 from castalia.serve.service.pieces import Acted, Done, Piece, Seen, Words
 from castalia.serve.service.remote_messages import as_messages, as_tools, observed
 from castalia.serve.service.usage import Usage
-
-if TYPE_CHECKING:
-    from castalia.serve.service.remote import RemoteService
 
 
 @dataclass(eq=False)
@@ -74,7 +71,7 @@ class RemoteSeat(Mailbox[RemoteEvent]):
 
     perception = None
 
-    def __init__(self, service: "RemoteService", job: Job, ready: Callable[[], None]) -> None:
+    def __init__(self, service: Any, job: Job, ready: Callable[[], None]) -> None:
         super().__init__(ready, service.loop.is_running)
         self.service, self.job = service, job
 
@@ -218,7 +215,7 @@ def _add(call: dict[str, Any], part: dict[str, Any]) -> None:
         function[name] += (part.get("function") or {}).get(name) or ""
 
 
-async def _chunks(service: "RemoteService", body: dict[str, Any]) -> AsyncGenerator[dict[str, Any]]:
+async def _chunks(service: Any, body: dict[str, Any]) -> AsyncGenerator[dict[str, Any]]:
     """Yield what the endpoint streams. Raises ApiError with what it says if it refuses."""
     async with service.client.stream("POST", f"{service.url}/chat/completions", json=body) as response:
         if response.status_code != 200:
