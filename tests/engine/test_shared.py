@@ -23,7 +23,7 @@ def prompt(text: str) -> Document:
     return Document((Part(text, "user"),))
 
 
-@pytest.fixture(params=["thread"])
+@pytest.fixture(params=["thread", "loop"])
 def shared(
     request: pytest.FixtureRequest, make_engine: Callable[[ModelConfig], Engine], config: ModelConfig
 ) -> Iterator[SharedEngine]:
@@ -66,7 +66,7 @@ def test_a_seat_sees_its_own_events_only(shared: SharedEngine) -> None:
 def test_cancelling_frees_memory_at_once(shared: SharedEngine) -> None:
     pool = shared.engine.pool
     free, seat = pool.free, shared.seat()
-    request = seat.submit(prompt("a"), Sampling(), Budget(100_000))
+    request = seat.submit(prompt("a"), Sampling(min_tokens=100_000), Budget(100_000))
     seat.step()
     reply = seat.cancel(request)
     assert reply is not None and reply.stopped == "cancelled"
@@ -128,7 +128,7 @@ def test_a_prompt_that_does_not_fit_is_refused_where_it_is_asked(shared: SharedE
 
 def test_after_closing_nobody_waits(shared: SharedEngine) -> None:
     seat = shared.seat()
-    request = seat.submit(prompt("a"), Sampling(), Budget(100_000))
+    request = seat.submit(prompt("a"), Sampling(min_tokens=100_000), Budget(100_000))
     seat.step()
     shared.close()
     with pytest.raises(EngineError, match="closed"):

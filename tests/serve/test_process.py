@@ -1,21 +1,29 @@
 """The engine in a process of its own: it ends with its server, and if it ends before, everybody is told."""
 
+import asyncio
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from castalia.document import Document, Part
+from castalia.engine.request import Request
+from castalia.engine.shared import Seat
 from castalia.errors import CheckpointError
 from castalia.serve.database import open_database
 from castalia.serve.server import local_service
+from castalia.serve.service.job import Job
+from castalia.serve.service.local import LocalService
 from castalia.serve.service.process import ProcessService
 
 ASKED = {"model": "small", "messages": [{"role": "user", "content": "Make 10 from 2, 5."}]}
@@ -84,6 +92,37 @@ def test_a_run_that_cannot_be_loaded_is_said_by_whoever_asks_for_it(tmp_path: Pa
         _ = service.models
     service.close()
     assert not is_there(service.process.pid)
+
+
+def test_who_leaves_while_a_request_is_made_leaves_nothing_behind(
+    service: LocalService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit, is_submitted = service.submit, threading.Event()
+
+    def submitting(seat: Seat, job: Job) -> list[Request]:
+        made = submit(seat, job)
+        is_submitted.set()
+        return made
+
+    monkeypatch.setattr(service, "submit", submitting)
+
+    async def leave() -> None:
+        prompt = Document((Part("Make 10 from 2, 5.", "user"),))
+        job = Job(prompt, max_tokens=100_000, schema={"type": "array", "minItems": 100_000})
+        first = asyncio.ensure_future(anext(service.updates(job)))
+        await asyncio.sleep(0)  # it has begun, and is made in another thread
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+        assert await asyncio.to_thread(is_submitted.wait, 60)
+        await asyncio.sleep(0.2)  # the loop goes on, as a server's does
+
+    def made() -> bool:
+        return bool(service.shared.ask(lambda: service.assistant.engine.scheduler.running))
+
+    with ThreadPoolExecutor(1) as another:  # in this one the browser's tests leave a loop that runs
+        another.submit(asyncio.run, leave()).result()
+    until(lambda: not made())
+    assert service.shared.ask(lambda: service.assistant.engine.pool.free) == len(service.assistant.engine.pool.users)
 
 
 @pytest.mark.parametrize("asked", [{}, {"n": 3, "temperature": 1.0}])
