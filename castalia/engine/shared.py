@@ -1,6 +1,7 @@
 """One engine, asked by many at once: one thread steps it, and every caller sees what is its own."""
 
 import asyncio
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -51,7 +52,12 @@ class SharedEngine:
     async def drive(self) -> None:
         """Step the engine in the running event loop until it is closed; between two steps others have their turn."""
         loop, awake = asyncio.get_running_loop(), asyncio.Event()
-        self._wake = lambda: loop.call_soon_threadsafe(awake.set)
+
+        def wake() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended, and with it all that was to be done
+                loop.call_soon_threadsafe(awake.set)
+
+        self._wake = wake
         self.engine.patience = 0.0
         try:
             while self.is_alive:
