@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import sqlalchemy as sql
 from sqlalchemy import event
@@ -62,7 +62,7 @@ class _Words(sql.TypeDecorator[str]):
 class Base(DeclarativeBase):
     """Base of all tables."""
 
-    type_annotation_map = {  # noqa: RUF012  (SQLAlchemy reads it as it is)
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
         int: sql.BigInteger().with_variant(sql.Integer(), "sqlite"),
         str: _Words(),
         datetime: _Moment(),

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -26,6 +25,7 @@ from castalia.serve.service.job import Job
 from castalia.serve.service.local import LocalService
 from castalia.serve.service.process import ProcessService
 
+Until = Callable[[Callable[[], bool]], None]
 ASKED = {"model": "small", "messages": [{"role": "user", "content": "Make 10 from 2, 5."}]}
 ENDLESS = {"type": "json_schema", "json_schema": {"schema": {"type": "array", "minItems": 100_000}}}
 
@@ -35,13 +35,6 @@ def served(trained: Path) -> Iterator[ProcessService]:
     service = local_service(trained, "small")
     yield service
     service.close()
-
-
-def until(holds: Callable[[], bool], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "it never was"
-        time.sleep(0.02)
 
 
 def is_there(pid: int) -> bool:
@@ -68,7 +61,7 @@ def test_an_engine_that_is_killed_is_said_to_streams_to_new_requests_and_to_heal
     assert httpx.get(f"{address}/health").status_code == 503
 
 
-def test_an_engine_ends_with_its_server_even_if_that_is_killed(trained: Path) -> None:
+def test_an_engine_ends_with_its_server_even_if_that_is_killed(trained: Path, until: Until) -> None:
     work = f"""
 import time
 from pathlib import Path
@@ -95,7 +88,7 @@ def test_a_run_that_cannot_be_loaded_is_said_by_whoever_asks_for_it(tmp_path: Pa
 
 
 def test_who_leaves_while_a_request_is_made_leaves_nothing_behind(
-    service: LocalService, monkeypatch: pytest.MonkeyPatch
+    service: LocalService, monkeypatch: pytest.MonkeyPatch, until: Until
 ) -> None:
     submit, is_submitted = service.submit, threading.Event()
 
@@ -127,7 +120,7 @@ def test_who_leaves_while_a_request_is_made_leaves_nothing_behind(
 
 @pytest.mark.parametrize("asked", [{}, {"n": 3, "temperature": 1.0}])
 def test_who_leaves_frees_the_engine_and_is_charged(
-    served: ProcessService, start: Callable[..., str], tmp_path: Path, asked: dict[str, Any]
+    served: ProcessService, start: Callable[..., str], tmp_path: Path, until: Until, asked: dict[str, Any]
 ) -> None:
     kept = open_database(f"sqlite:///{tmp_path / 'kept.db'}")
     address = start(served, kept)

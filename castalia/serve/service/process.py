@@ -206,7 +206,7 @@ class ProcessService:
                 if (waiting := known(number, None)) is not None:
                     of.setdefault(waiting[0], []).append((waiting[1], some))
         for loop, its in of.items():
-            if not loop.is_closed():
+            with contextlib.suppress(RuntimeError):  # a loop that has ended waits for nothing
                 loop.call_soon_threadsafe(_put, its)
 
     def _give_up(self) -> None:
