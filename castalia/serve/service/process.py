@@ -27,6 +27,9 @@ from castalia.serve.service.usage import Usage
 CHILD = "from castalia.serve.service.child import main; main()"
 PATIENCE = 10.0
 """Seconds that the process has to end by itself."""
+SPINNING = "3000"
+"""How often a thread of the engine's that waits for another looks (OpenMP's GOMP_SPINCOUNT, for processors) before it
+leaves its core to whoever speaks HTTP: by itself it would look for milliseconds, longer than a step takes."""
 
 
 class Ask(NamedTuple):
@@ -78,8 +81,9 @@ class ProcessService:
             # same places: -c alone would look into the working directory first.
             command = [sys.executable, "-P", "-c", CHILD, str(theirs.fileno())]
             places = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+            environment = {"GOMP_SPINCOUNT": SPINNING} | os.environ | places
             self.process = subprocess.Popen(
-                command, pass_fds=[theirs.fileno()], start_new_session=True, env=os.environ | places
+                command, pass_fds=[theirs.fileno()], start_new_session=True, env=environment
             )
         self._socket, self._connection = ours, Connection(ours.dup().detach())
         self._connection.send((path, name))
