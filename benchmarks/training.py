@@ -202,7 +202,7 @@ def optimizer_share(trainer: Trainer, batches: list[Batch], rounds: int) -> floa
         started = time.perf_counter()
         trainer.step(batch)
         whole = time.perf_counter() - started
-        total, weight = trainer.loss(batch)
+        total, weight, *_ = trainer.loss(batch)
         (total / weight).backward()
         started = time.perf_counter()
         for optimizer in trainer.optimizers:

@@ -1,7 +1,7 @@
 """What a person sees in the terminal: progress of training, and tables of results."""
 
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -28,8 +28,12 @@ def training_progress(minutes: float, steps: int | None) -> Generator[Any]:
             done = line["step"] / last if last else clock["seconds"] / (60 * minutes)
             left = clock["seconds"] * (1 / max(done, 1e-6) - 1)
             peak = f" · {clock['peak_share']:.0%} of peak" if clock["peak_share"] else ""
+            if "accuracy" in line:
+                how = f"{line['accuracy']:.0%} right · {line['length']:.0f} tokens each"
+            else:
+                how = f"loss {line['loss']:.3f}"
             text = (
-                f"step {line['step']} · loss {line['loss']:.3f} · {clock['tokens_per_second']:,.0f} tokens/s{peak}"
+                f"step {line['step']} · {how} · {clock['tokens_per_second']:,.0f} tokens/s{peak}"
                 f" · {int(left) // 60}:{int(left) % 60:02d} left"
             )
             progress.update(bar, completed=min(1.0, done), description=text)
@@ -70,4 +74,20 @@ def ways_table(ways: dict[str, dict[str, Any]]) -> Table:
         table.add_row(family, *(f"{rows[family]['accuracy']:.0%}" for rows in ways.values()))
     table.add_section()
     table.add_row("mean", *(f"{sum(r['accuracy'] for r in rows.values()) / len(rows):.0%}" for rows in ways.values()))
+    return table
+
+
+def passes_table(metrics: Sequence[dict[str, Any]]) -> Table:
+    """Return the table of pass@k before and after homework, by split and task."""
+    measured = [line["pass"] for line in metrics if "pass" in line]
+    table = Table(title="one of k replies exactly right, before and after", title_justify="left")
+    table.add_column("task")
+    (first, *_), last = measured or [{}], measured[-1] if measured else {}
+    passes = list(dict.fromkeys(k for tasks in last.values() for rates in tasks.values() for k in rates))
+    for k in passes:
+        table.add_column(f"pass@{k}", justify="right")
+    for split, tasks in last.items():
+        for task, rates in tasks.items():
+            cells = [f"{first[split][task][k]:.0%} → {rates[k]:.0%}" for k in passes]
+            table.add_row(task if split == "held_out" else f"{task}, {split.replace('_', ' ')}", *cells)
     return table

@@ -10,11 +10,12 @@ import pytest
 HOUSE = Path(__file__).parents[1] / "castalia"
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("document", "errors", "console", "plot"),
+    ("document", "errors", "console", "plot", "settings"),
     ("perception", "actions", "tasks"),
     ("model", "data"),
     ("training", "engine"),
-    ("rl", "reasoning"),
+    ("reasoning",),
+    ("rl",),
     ("assistant", "watching"),
     ("chat",),
     ("recipes", "evals", "serve"),

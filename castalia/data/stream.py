@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch.utils.data
 from threadpoolctl import threadpool_limits
@@ -110,6 +111,12 @@ class Loader:
                 prefetch_factor=2 * len(self.mine) if workers else None,
             )
         )
+
+    def state(self, gather: Callable[[Any], list]) -> list[Position]:
+        """Return where every stream goes on; `gather` returns what all processes have, who read one stream each."""
+        shares: list[list[Position]] = gather(self.positions)
+        # The others never move what is not theirs.
+        return [max(positions, key=lambda position: position[-1]) for positions in zip(*shares, strict=True)]
 
     def __iter__(self) -> Iterator[Batch]:
         return self

@@ -1,13 +1,17 @@
-"""Recipes by name, or from anybody's own Python file."""
+"""Recipes by name, or from anybody's own Python file: how a model goes to school, and its homework."""
 
 import importlib
 import importlib.util
 import pkgutil
 import traceback
 from pathlib import Path
+from typing import Any, TypeVar
 
 from castalia.errors import CastaliaError, RecipeError, nearest
+from castalia.rl.homework import Homework
 from castalia.training.recipe import Recipe
+
+T = TypeVar("T")
 
 
 def recipe_names() -> list[str]:
@@ -20,30 +24,48 @@ def load_recipe(name: str) -> Recipe:
 
     Raises RecipeError with the nearest right name, or with what is wrong in the file.
     """
+    return _load(name, "recipe", Recipe)
+
+
+def load_homework(name: str) -> Homework:
+    """Return the homework of the recipe called `name`, or of the file `name`: what its ``homework()`` makes.
+
+    Raises RecipeError as `load_recipe`, and for a recipe without homework.
+    """
+    return _load(name, "homework", Homework)
+
+
+def _load(name: str, function: str, kind: type[T]) -> T:
     if name.endswith(".py"):
-        return _from_file(Path(name))
+        return _from_file(Path(name), function, kind)
     if name not in recipe_names():
         raise RecipeError(f"no recipe {name!r}: {nearest(name, recipe_names())}; or give the path of a .py file")
-    return importlib.import_module(f"{__name__}.{name}").recipe()
+    module = importlib.import_module(f"{__name__}.{name}")
+    if not hasattr(module, function):
+        having = [
+            other for other in recipe_names() if hasattr(importlib.import_module(f"{__name__}.{other}"), function)
+        ]
+        raise RecipeError(f"the recipe {name} has no {function}; these have: {', '.join(having)}")
+    return getattr(module, function)()
 
 
-def _from_file(path: Path) -> Recipe:
+def _from_file(path: Path, function: str, kind: type[T]) -> T:
     if not path.is_file():
         raise RecipeError(f"no recipe file {path}")
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
+    module: Any = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-        if not hasattr(module, "recipe"):
-            raise RecipeError(f"{path} has no function recipe() that returns a Recipe")
-        made = module.recipe()
+        if not hasattr(module, function):
+            raise RecipeError(f"{path} has no function {function}() that returns a {kind.__name__}")
+        made = getattr(module, function)()
     except CastaliaError:
         raise
     except Exception as error:  # anybody's own file may raise anything
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
         where = f"{path}, line {lines[-1]}" if lines else str(path)
         raise RecipeError(f"{where}: {type(error).__name__}: {error}") from error
-    if not isinstance(made, Recipe):
-        raise RecipeError(f"recipe() in {path} returned {type(made).__name__}, not a Recipe")
+    if not isinstance(made, kind):
+        raise RecipeError(f"{function}() in {path} returned {type(made).__name__}, not a {kind.__name__}")
     return made

@@ -4,6 +4,7 @@ from castalia.data.mixture import DataConfig
 from castalia.data.stream import Feed
 from castalia.model.config import ModelConfig
 from castalia.perception.perceive import PerceptionConfig
+from castalia.rl.homework import Homework, MeasureConfig, PracticeConfig
 from castalia.training.config import TrainingConfig
 from castalia.training.recipe import Recipe
 
@@ -25,4 +26,24 @@ def recipe() -> Recipe:
         ),
         feed=Feed(rows=6, length=384, streams=2),
         training=TrainingConfig(minutes=12, other_lr=0.01),
+    )
+
+
+def homework() -> Homework:
+    """Return what the model practises after school."""
+    return Homework(
+        name="pocket",
+        practice=PracticeConfig(tasks={"countdown": 1.0, "mazes": 1.0}),
+        measure=MeasureConfig(questions=20),
+        training=TrainingConfig(
+            minutes=3,
+            matrix_lr=0.002,
+            other_lr=0.0003,
+            schedule="wsd",
+            decay_share=0.0,
+            warmup_steps=5,
+            log_every=1,
+            evaluate_every=1_000_000,
+            checkpoint_seconds=30,
+        ),
     )

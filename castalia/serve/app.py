@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from fastapi.responses import PlainTextResponse, Response
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -22,6 +22,7 @@ from castalia.serve.api.answering import House, secret_of
 from castalia.serve.api.asking import as_api_error
 from castalia.serve.api.limits import BodyLimit
 from castalia.serve.errors import ApiError
+from castalia.serve.wire import Json
 
 VERSION = version("castalia")
 ROUTERS = (chat_completions.router, responses.router, messages.router, transcriptions.router)
@@ -118,7 +119,7 @@ def _answer(request: Request, error: ApiError) -> Response:
     name = getattr(request.state, "id", "")
     is_anthropic = request.url.path.startswith("/v1/messages")
     body = error.anthropic(name) if is_anthropic else error.openai()
-    return JSONResponse(body, error.status, {"x-request-id": name, **error.headers})
+    return Json(body, error.status, {"x-request-id": name, **error.headers})
 
 
 async def _user_error(request: Request, error: Exception) -> Response:

@@ -55,7 +55,11 @@ def pretrain(
             peak_flops = measure_peak_flops() * processes.world  # before there are workers, who would be in the way
             loader = Loader(make, recipe.feed, positions, processes.rank, processes.world)
         held_out = held_out_batches(recipe, directory)
-        trainer.train(loader, held_out=held_out, report=report, peak_flops=peak_flops)
+
+        def evaluate() -> dict[str, Any]:
+            return {"held_out_loss": trainer.evaluate(held_out)}
+
+        trainer.train(loader, evaluate=evaluate, report=report, peak_flops=peak_flops)
         return trainer
     finally:
         processes.close()

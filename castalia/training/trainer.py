@@ -4,9 +4,11 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from torch import Tensor
 from torch.distributed.checkpoint.state_dict import (
     StateDictOptions,
     get_model_state_dict,
@@ -16,7 +18,6 @@ from torch.distributed.checkpoint.state_dict import (
 )
 from torch.distributed.tensor import DTensor
 
-from castalia.data.stream import Position
 from castalia.model.decoder import Decoder, ModelInput
 from castalia.model.flops import StepShape, step_flops
 from castalia.perception.packing import Batch
@@ -45,15 +46,40 @@ class Progress:
     flops: float = 0.0
 
 
+class Loss(NamedTuple):
+    """Of one batch, summed over its learned positions: the loss, and the sizes of the weights.
+
+    Where a sampler's log-probabilities are known: how far they are from the model's, and how many there are.
+    """
+
+    total: Tensor
+    weight: Tensor
+    apart: Tensor
+    sampled: Tensor
+
+
+Objective = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""-log p, weights and the sampler's log-probabilities of L learned positions -> what each of them adds to the loss."""
+
+
+def weighted(nll_L: Tensor, weights_L: Tensor, logprobs_L: Tensor) -> Tensor:
+    """Return -log p by its weight: the gradient of imitation, and of a policy that has just been sampled from."""
+    return nll_L * weights_L
+
+
 @dataclass
 class Trainer:
-    """Trains `model` in `directory`; `resume()` before `train()` continues from the newest whole checkpoint."""
+    """Trains `model` in `directory`; `resume()` before `train()` continues from the newest whole checkpoint.
+
+    `objective` says what every learned position adds to the loss.
+    """
 
     model: Decoder
     config: TrainingConfig
     directory: Path
     processes: Processes = field(default_factory=Processes)
     warn: Callable[[str], None] = print
+    objective: Objective = weighted
 
     def __post_init__(self) -> None:
         if self.config.threads:
@@ -71,23 +97,35 @@ class Trainer:
     def _tracker(self) -> str:
         return self.config.tracker if self.processes.is_first else "none"
 
-    def loss(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return this process's weighted sum of -log p over the learned positions, and its sum of |weights|."""
+    def loss(self, batch: Batch) -> Loss:
+        """Return what this process's batch adds to the loss, and by which weights."""
         device = self.processes.device
-        at_L, targets_L, weights_L = (
-            torch.from_numpy(array).to(device) for array in (batch.learn_at_L, batch.targets_L, batch.weights_L)
+        at_L, targets_L, weights_L, logprobs_L = (
+            torch.from_numpy(array).to(device)
+            for array in (batch.learn_at_L, batch.targets_L, batch.weights_L, batch.logprobs_L)
         )
         nll_L = self.model(ModelInput.of(batch, device), at_L, targets_M=targets_L)
-        return (nll_L * weights_L).sum(), weights_L.abs().sum()
+        is_sampled_L = ~logprobs_L.isnan()
+        apart = torch.where(is_sampled_L, nll_L.detach() + logprobs_L, 0).abs().sum()
+        total = self.objective(nll_L, weights_L, logprobs_L).sum()
+        return Loss(total, weights_L.abs().sum(), apart, is_sampled_L.sum())
 
-    def step(self, batch: Batch) -> dict[str, float]:
-        """Take one optimizer step on this process's share of a global batch; return loss and gradient norm."""
+    def step(self, *batches: Batch) -> dict[str, float]:
+        """Take one optimizer step on this process's share of a global batch, in one piece or several.
+
+        Returns loss and gradient norm; with samples, the mean distance of the sampler's log-probabilities from the
+        model's. All processes must have equally many pieces.
+        """
         rate = self.schedule.factor(self.progress.step)
-        total, weight = self.loss(batch)
-        sums = self.processes.sum(torch.stack((total.detach(), weight)))
-        weights = sums[1].clamp(min=1e-8)  # in RL a batch may teach nothing
-        # FSDP averages gradients over processes; the loss is a mean over all processes' weights.
-        (total * (self.processes.world / weights)).backward()
+        weight = sum(float(np.abs(batch.weights_L).sum()) for batch in batches)
+        weights = self.processes.sum(torch.tensor(weight, device=self.processes.device)).clamp(min=1e-8)
+        losses = []
+        for batch in batches:
+            loss = self.loss(batch)
+            # FSDP averages gradients over processes; the loss is a mean over all processes' weights.
+            (loss.total * (self.processes.world / weights)).backward()
+            losses.append(torch.stack((loss.total.detach(), loss.apart, loss.sampled.float())))
+        total, apart, sampled = self.processes.sum(torch.stack(losses).sum(0)).tolist()
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
         set_rates(self.optimizers, rate)
         for optimizer in self.optimizers:
@@ -95,31 +133,35 @@ class Trainer:
             optimizer.zero_grad(set_to_none=True)
         self.progress.step += 1
         norm = norm.full_tensor() if isinstance(norm, DTensor) else norm
-        return {"loss": float(sums[0] / weights), "grad_norm": float(norm), "lr_factor": rate}
+        result = {"loss": total / float(weights), "grad_norm": float(norm), "lr_factor": rate}
+        return result | ({"sampler_gap": apart / sampled} if sampled else {})
 
     def train(
         self,
         loader: Iterator[Batch] | Any,
         *,
-        held_out: list[Batch] | None = None,
+        evaluate: Callable[[], dict[str, Any]] | None = None,
         report: Callable[[dict[str, Any]], None] | None = None,
         peak_flops: float = 0.0,
     ) -> None:
         """Train to the end of the schedule.
 
-        `loader` yields batches and, if it has ``positions``, they are kept in checkpoints. Every line of metrics also
-        goes to `report`. `peak_flops` is the machine's operations a second, for the share of it that is used.
+        `loader` yields what each step learns from: a batch, or several. If it has a ``state``, that is kept in
+        checkpoints; if it has ``metrics``, they are added to those of the step. What `evaluate` returns is added now
+        and then. Every line of metrics also goes to `report`. `peak_flops` is the machine's operations a second, for
+        the share of it that is used.
         """
         config, progress = self.config, self.progress
         last_save = last_log = time.perf_counter()
         since: dict[str, float] = {"positions": 0, "flops": 0, "steps": 0}
         while not self.schedule.done(progress.step):
             started = time.perf_counter()
-            batch = next(loader)
+            item = next(loader)
+            batches = [item] if isinstance(item, Batch) else item
             waited = time.perf_counter() - started
-            result = self.step(batch)
-            flops = self._count(batch)
-            since["positions"] += batch.positions
+            result = self.step(*batches)
+            flops = sum(map(self._count, batches))
+            since["positions"] += sum(batch.positions for batch in batches)
             since["flops"] += flops
             since["steps"] += 1
             progress.seconds += time.perf_counter() - started
@@ -127,12 +169,12 @@ class Trainer:
             self.schedule.observe(progress.step, progress.seconds)
             finished = self.schedule.done(progress.step)
             line: dict[str, Any] = {}
-            if held_out and (finished or progress.step % config.evaluate_every == 0):
-                line["held_out_loss"] = self.evaluate(held_out)
+            if evaluate and (finished or progress.step % config.evaluate_every == 0):
+                line |= evaluate()
             if line or finished or progress.step % config.log_every == 0 or progress.step == 1:
                 now = time.perf_counter()
                 elapsed, last_log = now - last_log, now
-                line = self._line(result, since, elapsed, peak_flops, waited) | line
+                line = self._line(result, since, elapsed, peak_flops, waited) | getattr(loader, "metrics", {}) | line
                 since = dict.fromkeys(since, 0)
                 if self.processes.is_first:
                     self.metrics.write(line)
@@ -142,7 +184,7 @@ class Trainer:
             if config.checkpoint_every:
                 due = progress.step % config.checkpoint_every == 0
             if finished or self._any(due):
-                self.save(getattr(loader, "positions", None))
+                self.save(loader)
                 last_save = time.perf_counter()
 
     def _count(self, batch: Batch) -> float:
@@ -183,24 +225,24 @@ class Trainer:
         """Return the mean loss over `batches` without learning."""
         self.model.eval()
         # Not under no_grad: the blocks would be compiled once more for it.
-        sums = torch.stack([torch.stack(self.loss(batch)).detach() for batch in batches]).sum(0)
+        sums = torch.stack([torch.stack(self.loss(batch)[:2]).detach() for batch in batches]).sum(0)
         self.model.train()
         sums = self.processes.sum(sums)
         return float(sums[0] / sums[1].clamp(min=1e-8))
 
-    def save(self, positions: list[Position] | None) -> None:
-        """Write a checkpoint; every process takes part, the first one writes."""
+    def save(self, loader: Any = None) -> None:
+        """Write a checkpoint, with the state of `loader` if it has one; all processes take part, the first writes."""
         options = StateDictOptions(full_state_dict=True, cpu_offload=self.processes.world > 1)
         weights: dict[str, Any] = get_model_state_dict(self.model, options=options)
         optimizer = get_optimizer_state_dict(self.model, self.optimizers, options=options)
-        shares = self.processes.gather({} if positions is None else dict(enumerate(positions)))
+        data = loader.state(self.processes.gather) if hasattr(loader, "state") else None
         if self.processes.is_first:
             tensors, plain = flatten_optimizer(optimizer)
             state = {
                 "progress": vars(self.progress),
                 "last_step": self.schedule.last_step,
                 "optimizer": plain,
-                "positions": _merge(shares) if positions is not None else None,
+                "data": data,
             }
             save_checkpoint(
                 self.directory / "checkpoints",
@@ -211,8 +253,8 @@ class Trainer:
             )
         self.processes.wait()
 
-    def resume(self) -> list[Position] | None:
-        """Load the newest whole checkpoint, if any; return the data positions to go on from."""
+    def resume(self) -> Any:
+        """Load the newest whole checkpoint, if any; return the state that its loader had."""
         loaded = load_newest(self.directory / "checkpoints", self.warn)
         if loaded is None:
             if self.processes.is_first:
@@ -228,7 +270,7 @@ class Trainer:
         self.schedule.last_step = state["last_step"] if self.config.steps is None else self.config.steps
         if self.processes.is_first:
             self.metrics.rewind(self.progress.step)
-        return state["positions"]
+        return state["data"]
 
     def _load_optimizers(self, saved: dict[str, Any]) -> None:
         """Give every optimizer its state; a parameter that had no gradient yet has none, and keeps none."""
@@ -238,8 +280,3 @@ class Trainer:
         for optimizer in self.optimizers:
             for parameter in [p for p in optimizer.state if names[p] not in saved["state"]]:
                 del optimizer.state[parameter]
-
-
-def _merge(shares: list[dict[int, Position]]) -> list[Position]:
-    """Take every stream's position from the process that reads it: the others never move theirs."""
-    return [max((share[stream] for share in shares), key=lambda position: position[-1]) for stream in sorted(shares[0])]

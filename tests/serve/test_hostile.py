@@ -76,9 +76,9 @@ def changed(body: dict[str, Any], rng: random.Random) -> dict[str, Any]:
         if way < 0.15:
             del holder[last]
         elif way < 0.25 and isinstance(holder, dict):
-            holder[rng.choice(["foo", "__class__", "", "model_config", "stream "])] = rng.choice(JUNK)
+            holder[rng.choice(["foo", "__class__", "", "model_config", "stream "])] = deepcopy(rng.choice(JUNK))
         else:
-            holder[last] = rng.choice(JUNK)
+            holder[last] = deepcopy(rng.choice(JUNK))
         if not places(body):
             return body
     return body
@@ -157,6 +157,14 @@ def test_whatever_is_sent_it_is_no_fault_of_the_server(address: str) -> None:
         assert faults == []
         assert client.get("/health").status_code == 200
         assert client.post("/v1/chat/completions", json=CHAT).status_code == 200
+
+
+@pytest.mark.parametrize("path", list(VALID))
+def test_half_a_character_is_quoted_back_as_one_that_can_be_sent(address: str, path: str) -> None:
+    for wrong in ({"tool_choice": "\ud800"}, {"\ud800": 1}, {"messages": [{"role": "user", "content": ["\ud800"]}]}):
+        body = json.dumps(VALID[path] | wrong)
+        response = httpx.post(f"{address}{path}", content=body, headers={"content-type": "application/json"})
+        assert response.status_code == 400 and response.json()["error"]["message"]
 
 
 def test_a_body_that_is_too_large_is_not_read(address: str) -> None:

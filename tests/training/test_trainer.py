@@ -73,7 +73,7 @@ def test_the_loss_is_the_weighted_mean_of_minus_log_p(trainer: Callable[..., Tra
         for t in range(1, len(weights)):
             expected -= weights[t] * float(logits[row, t - 1, weighted.tokens_BT[row, t]])
             weight += abs(weights[t])
-    total, absolute = one.loss(weighted)
+    total, absolute, *_ = one.loss(weighted)
     assert float(total.detach()) == pytest.approx(expected, rel=1e-5)
     assert float(absolute) == weight == 7.5
     assert one.step(weighted)["loss"] == pytest.approx(expected / weight, rel=1e-5)
@@ -158,7 +158,7 @@ def test_evaluating_learns_nothing_and_leaves_the_model_learning(trainer: Callab
     before = {name: tensor.clone() for name, tensor in one.model.state_dict().items()}
     rows = [batch([0, 1, 1]), batch([0, 1, 1, 1], [0, 0, 2])]
     sums = [one.loss(each) for each in rows]
-    expected = sum(float(total.detach()) for total, _ in sums) / sum(float(weight) for _, weight in sums)
+    expected = sum(float(total.detach()) for total, *_ in sums) / sum(float(weight) for _, weight, *_ in sums)
     assert one.evaluate(rows) == pytest.approx(expected, rel=1e-6)
     assert one.model.training
     assert all(parameter.grad is None for parameter in one.model.parameters())

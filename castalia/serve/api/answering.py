@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from fastapi import Request
-from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 
 from castalia.errors import CastaliaError, nearest
 from castalia.serve.access import Gate, Grant
@@ -21,6 +21,7 @@ from castalia.serve.metrics import Metrics
 from castalia.serve.service.job import LIGHT, Job, Service, Update
 from castalia.serve.service.pieces import Done
 from castalia.serve.service.usage import Usage
+from castalia.serve.wire import Json
 
 
 @dataclass
@@ -146,7 +147,7 @@ class Exchange:
                     task.cancel()
                 await asyncio.gather(gone, collecting, return_exceptions=True)
         whole = self.answer.whole()
-        return (PlainTextResponse if isinstance(whole, str) else JSONResponse)(whole, headers=self.headers)
+        return (PlainTextResponse if isinstance(whole, str) else Json)(whole, headers=self.headers)
 
     async def _collected(self, updates: AsyncGenerator[list[Update]]) -> None:
         async for some in updates:

@@ -2,7 +2,6 @@
 
 import base64
 import io
-import json
 from typing import Annotated, Any, Literal
 
 from PIL import Image as pillow
@@ -165,8 +164,3 @@ def as_api_error(error: CastaliaError) -> ApiError:
         return ApiError(str(error), 503)
     code = "context_length_exceeded" if "does not fit the cache" in str(error) else None
     return ApiError(str(error), code=code)
-
-
-def dumped(value: Any) -> str:
-    """Return JSON as it goes over the wire."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

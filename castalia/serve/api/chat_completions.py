@@ -20,7 +20,6 @@ from castalia.serve.api.asking import (
     Strict,
     Temperature,
     chosen_tool,
-    dumped,
     effort,
     logprob_content,
     reasoning_parts,
@@ -33,6 +32,7 @@ from castalia.serve.errors import ApiError
 from castalia.serve.service.job import Choice, Job, Update
 from castalia.serve.service.pieces import Acted, Done, Seen, Words
 from castalia.serve.service.usage import Usage
+from castalia.serve.wire import dumped
 
 
 class Tool(Strict):

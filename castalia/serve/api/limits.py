@@ -2,10 +2,10 @@
 
 import asyncio
 
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from castalia.serve.errors import ApiError
+from castalia.serve.wire import Json
 
 MOST_BYTES, MOST_SECONDS = 64 << 20, 60.0
 
@@ -70,4 +70,4 @@ class BodyLimit:
         )
         error = ApiError(message, status)
         body = error.anthropic("") if scope["path"].startswith("/v1/messages") else error.openai()
-        await JSONResponse(body, status, {"Connection": "close"})(scope, receive, send)
+        await Json(body, status, {"Connection": "close"})(scope, receive, send)

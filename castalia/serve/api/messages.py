@@ -9,12 +9,12 @@ from fastapi import APIRouter, Request, Response
 
 from castalia.document import Call
 from castalia.serve.api.answering import Answer, House, answered, secret_of
-from castalia.serve.api.asking import dumped
 from castalia.serve.api.chat_completions import agent_event
 from castalia.serve.api.messages_request import CountRequest, MessagesRequest
 from castalia.serve.errors import ApiError
 from castalia.serve.service.job import Choice, Update
 from castalia.serve.service.pieces import Acted, Done, Words
+from castalia.serve.wire import dumped
 
 router = APIRouter()
 STOP_REASONS = {"length": "max_tokens", "time": "max_tokens", "cancelled": "max_tokens", "stop": "stop_sequence"}

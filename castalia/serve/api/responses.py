@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request, Response
 
 from castalia.document import Call
 from castalia.serve.api.answering import Answer, House, answered, secret_of
-from castalia.serve.api.asking import dumped, effort, logprob_content, reasoning_parts, why
+from castalia.serve.api.asking import effort, logprob_content, reasoning_parts, why
 from castalia.serve.api.chat_completions import agent_event
 from castalia.serve.api.responses_request import (
     NamedTool,
@@ -27,6 +27,7 @@ from castalia.serve.errors import ApiError
 from castalia.serve.service.job import Choice, Update
 from castalia.serve.service.pieces import Acted, Done, Seen, Words
 from castalia.serve.service.usage import Usage
+from castalia.serve.wire import dumped
 
 router = APIRouter()
 

@@ -8,11 +8,12 @@ from fastapi import APIRouter, File, Form, Request, Response, UploadFile
 from castalia.document import Document, Part, Speech
 from castalia.perception.speech import load_speech
 from castalia.serve.api.answering import Answer, answered
-from castalia.serve.api.asking import Temperature, dumped, logprob_content, sampling
+from castalia.serve.api.asking import Temperature, logprob_content, sampling
 from castalia.serve.database import Database
 from castalia.serve.errors import ApiError
 from castalia.serve.service.job import Choice, Job, Update
 from castalia.serve.service.pieces import Done, Words
+from castalia.serve.wire import dumped
 
 router = APIRouter()
 QUESTION = "Write down what is said."

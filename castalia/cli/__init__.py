@@ -1,0 +1,74 @@
+"""The command `castalia`: a thin face over the house. Heavy imports wait until a command needs them."""
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import tyro
+
+from castalia.cli.answering import ask, chat, serve
+from castalia.cli.learning import evaluate, figures, pretrain, rl, run
+from castalia.cli.material import data_build, data_fetch, data_ls
+from castalia.data.cache import cache_directory
+from castalia.errors import CastaliaError
+
+ABOUT = "Castalia: natively multimodal reasoning models, from school to service. COMMAND --help shows examples."
+
+
+def _data() -> None:
+    """Fetch and list data sources, build your own: see castalia data --help."""
+
+
+def _keys() -> None:
+    """Make, list and revoke the keys of a server, invite others to make one: see castalia keys --help."""
+
+
+Commands = dict[str, Callable[..., Any]]
+DATA_COMMANDS: Commands = {"fetch": data_fetch, "ls": data_ls, "build": data_build}
+COMMANDS: Commands = {
+    "run": run,
+    "pretrain": pretrain,
+    "rl": rl,
+    "eval": evaluate,
+    "ask": ask,
+    "chat": chat,
+    "data": _data,
+    "serve": serve,
+    "keys": _keys,
+    "figures": figures,
+}
+
+
+def _keys_commands() -> Commands:
+    try:
+        from castalia.serve import commands
+    except ModuleNotFoundError as error:
+        raise CastaliaError(f"keys need {error.name}: pip install 'castalia[serve]'") from error
+    return {"create": commands.create, "invite": commands.invite, "list": commands.ls, "revoke": commands.revoke}
+
+
+def main() -> None:
+    """Run the command line; errors of the user's are one sentence and exit status 1."""
+    arguments = sys.argv[1:]
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_directory() / "inductor"))
+    try:
+        if arguments[:1] in (["data"], ["keys"]):
+            group, arguments = arguments[0], arguments[1:]
+            commands = DATA_COMMANDS if group == "data" else _keys_commands()
+            program, about = f"castalia {group}", COMMANDS[group].__doc__
+        else:
+            commands, program, about = COMMANDS, "castalia", ABOUT
+        tyro.extras.subcommand_cli_from_dict(commands, prog=program, description=about, args=arguments or ["--help"])
+    except CastaliaError as error:
+        print(f"castalia: {error}", file=sys.stderr)
+        sys.exit(1)
+    except BrokenPipeError:  # as `castalia ... | head` leaves it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    except OSError as error:
+        print(f"castalia: {error.filename or 'writing'}: {error.strerror or error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("\ncastalia: stopped; the same command goes on from the last checkpoint", file=sys.stderr)
+        sys.exit(130)

@@ -1,0 +1,193 @@
+"""Commands that make a model and examine it: run, pretrain, rl, eval, figures."""
+
+import json as jsonlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from castalia.errors import CastaliaError
+
+if TYPE_CHECKING:
+    from castalia.training.recipe import Recipe
+
+RUNS = Path("runs")
+Set = Annotated[tuple[str, ...], tyro.conf.arg(name="set", metavar="FIELD=VALUE")]
+
+
+def run(
+    recipe: tyro.conf.Positional[str] = "pocket",
+    /,
+    minutes: float | None = None,
+    steps: int | None = None,
+    out: Path | None = None,
+    questions: int = 100,
+    overrides: Set = (),
+) -> None:
+    """Educate a model: fetch data, pre-train, examine on held-out input, write the report.
+
+    Example: castalia run pocket --minutes 10
+    Run it again after an interruption and it goes on where it was.
+
+    Args:
+        recipe: name of a recipe, or path of a .py file with a function recipe().
+        minutes: wall-clock budget of training (default: the recipe's).
+        steps: optimizer steps instead of minutes.
+        out: run directory (default: runs/RECIPE).
+        questions: exam questions a family and difficulty.
+        overrides: fields of the recipe, as model.width=256.
+    """
+    from castalia.data import commands
+    from castalia.education import educate, summarise
+
+    made = _recipe(recipe, minutes, steps, overrides)
+    commands.fetch()
+    summarise(educate(made, out or RUNS / made.name, questions=questions))
+
+
+def pretrain(
+    recipe: tyro.conf.Positional[str] = "pocket",
+    /,
+    minutes: float | None = None,
+    steps: int | None = None,
+    out: Path | None = None,
+    overrides: Set = (),
+) -> None:
+    """Pre-train a recipe; go on with the run if it was interrupted. Works under torchrun.
+
+    Example: castalia pretrain pocket --minutes 5 --set model.width=256 data.mixture=mazes:1
+    Example: torchrun --nproc-per-node 2 -m castalia pretrain pocket --steps 1000
+
+    Args:
+        recipe: name of a recipe, or path of a .py file with a function recipe().
+        minutes: wall-clock budget (default: the recipe's).
+        steps: optimizer steps instead of minutes.
+        out: run directory (default: runs/RECIPE).
+        overrides: fields of the recipe, as model.width=256.
+    """
+    from castalia.console import console, training_progress
+    from castalia.training.pretrain import pretrain as train
+
+    made = _recipe(recipe, minutes, steps, overrides)
+    directory = out or RUNS / made.name
+    with training_progress(made.training.minutes, made.training.steps) as report:
+        trainer = train(made, directory, report=report, warn=console.print)
+    if trainer.processes.is_first:
+        console.print(
+            f"trained {trainer.progress.step} steps in {directory}; examine it: castalia eval {directory}",
+            soft_wrap=True,
+        )
+
+
+def rl(
+    recipe: tyro.conf.Positional[str] = "pocket",
+    /,
+    source: Annotated[Path | None, tyro.conf.arg(name="from", metavar="RUN")] = None,
+    minutes: float | None = None,
+    steps: int | None = None,
+    out: Path | None = None,
+    overrides: Set = (),
+) -> None:
+    """Give a trained model homework: it tries, replies are scored, and what scored well is learned.
+
+    Example: castalia rl pocket --from runs/pocket --minutes 10
+    Example: castalia rl pocket --from runs/pocket --set practice.tasks=countdown:1 penalty.arm=constant
+    Run it again after an interruption and it goes on where it was.
+
+    Args:
+        recipe: name of a recipe, or path of a .py file, with a function homework().
+        source: run directory of the model to begin with (default: runs/RECIPE).
+        minutes: wall-clock budget (default: the recipe's).
+        steps: optimizer steps instead of minutes.
+        out: run directory (default: runs/RECIPE-homework).
+        overrides: fields of the homework, as practice.algorithm=grpo.
+    """
+    from castalia.actions.catalog import build_actions
+    from castalia.console import console, passes_table, training_progress
+    from castalia.recipes import load_homework
+    from castalia.rl.practise import practise
+    from castalia.training.metrics import read_metrics
+
+    made = load_homework(recipe).override(_settings(minutes, steps, overrides))
+    directory = out or RUNS / f"{made.name}-homework"
+    with training_progress(made.training.minutes, made.training.steps) as report:
+        actions = build_actions(("canvas", "tools", "agents"))
+        trainer = practise(
+            made, source or RUNS / made.name, directory, actions=actions, report=report, warn=console.print
+        )
+    console.print(passes_table(read_metrics(directory / "metrics.jsonl")))
+    console.print(
+        f"practised {trainer.progress.step} steps in {directory}; examine it: castalia eval {directory}", soft_wrap=True
+    )
+
+
+def evaluate(
+    run: tyro.conf.Positional[Path],
+    /,
+    task: tuple[str, ...] = (),
+    difficulty: tuple[int, ...] = (),
+    n: int = 100,
+    split: str = "held_out",
+    json: bool = False,
+) -> None:
+    """Examine a run on held-out questions.
+
+    Example: castalia eval runs/pocket --task charts mazes --difficulty 1 2 3 --n 200
+
+    Args:
+        run: run directory.
+        task: task families (default: those it was trained on).
+        difficulty: difficulties from 1 to 10 (default: those it was trained on).
+        n: questions a family and difficulty.
+        split: held_out, out_of_range or train.
+        json: print one line of JSON instead of a table.
+    """
+    from castalia.console import accuracy_table, console
+    from castalia.education import examine_run
+
+    examination = examine_run(
+        run, tasks=list(task) or None, difficulties=tuple(difficulty) or None, questions=n, split=split
+    )
+    evaluation = examination.to_json()
+    print(jsonlib.dumps(evaluation)) if json else console.print(accuracy_table(evaluation))
+
+
+def figures(readme: Path = Path("README.md"), docs: Path = Path("docs"), run: Path | None = None) -> None:
+    """Write the README's tables from what benchmarks and runs have recorded.
+
+    Example: python benchmarks/training.py --record && castalia figures
+    Example: make run && castalia figures --run runs/pocket
+
+    Args:
+        readme: the file whose blocks are filled.
+        docs: where figures/ and results/ are.
+        run: an examined run to be recorded first.
+    """
+    from castalia.console import console
+    from castalia.evals.figures import origin, record_run, write_figures
+
+    records = docs / "figures"
+    if run is not None:
+        record_run(run, records, docs / "results", origin("make run"))
+    names = write_figures(readme, records)
+    console.print(f"{readme}: {', '.join(names) or 'no block of figures'}")
+
+
+def _recipe(name: str, minutes: float | None, steps: int | None, overrides: tuple[str, ...]) -> "Recipe":
+    from castalia.recipes import load_recipe
+
+    return load_recipe(name).override(_settings(minutes, steps, overrides))
+
+
+def _settings(minutes: float | None, steps: int | None, overrides: tuple[str, ...]) -> dict[str, str]:
+    settings = {}
+    for item in overrides:
+        field, equals, value = item.partition("=")
+        if not equals:
+            raise CastaliaError(f"--set expects FIELD=VALUE, got {item!r}")
+        settings[field] = value
+    if minutes is not None:
+        settings["training.minutes"] = str(minutes)
+    if steps is not None:
+        settings["training.steps"] = str(steps)
+    return settings

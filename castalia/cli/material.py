@@ -1,0 +1,45 @@
+"""Commands for data: fetch what tasks need, list it, make one's own documents trainable."""
+
+from pathlib import Path
+
+import tyro
+
+
+def data_fetch(sources: tyro.conf.Positional[tuple[str, ...]] = ()) -> None:
+    """Fetch data sources into the cache (default: all that tasks need). What cannot be had is left out with one line.
+
+    Example: castalia data fetch
+
+    Args:
+        sources: names from `castalia data ls`.
+    """
+    from castalia.data import commands
+
+    commands.fetch(list(sources) or None)
+
+
+def data_ls(json: bool = False) -> None:
+    """List data sources with counts, sizes and licences.
+
+    Example: castalia data ls --json
+
+    Args:
+        json: print JSON instead of a table.
+    """
+    from castalia.data import commands
+
+    commands.ls(json=json)
+
+
+def data_build(file: tyro.conf.Positional[Path], /, out: Path | None = None) -> None:
+    """Make your own documents trainable: FILE.jsonl in the OpenAI message format, with pictures and sounds.
+
+    Example: castalia data build mine.jsonl && castalia pretrain pocket --set data.mixture=mine:1
+
+    Args:
+        file: one document a line: {"messages": [...]}.
+        out: directory to write (default: FILE without .jsonl).
+    """
+    from castalia.data import commands
+
+    commands.build(file, out or file.with_suffix(""))

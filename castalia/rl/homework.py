@@ -1,0 +1,79 @@
+"""Homework: everything that a run of reinforcement learning is made of, as one typed value."""
+
+from dataclasses import dataclass, field
+
+from castalia.rl.guards import GuardConfig
+from castalia.rl.penalty import PenaltyConfig
+from castalia.settings import Settings
+from castalia.tasks.task import Split
+from castalia.training.config import TrainingConfig
+
+
+@dataclass(frozen=True)
+class PracticeConfig:
+    """What is tried, how often, and how it is learned from."""
+
+    tasks: dict[str, float] = field(default_factory=dict)
+    """Share of prompts by task."""
+    difficulties: tuple[int, ...] = (1, 2, 3)
+    ways: dict[str, float] = field(default_factory=lambda: {"medium": 1.0})
+    """Share of prompts by way of thinking: an effort, and ``act`` or ``agents`` after it if the model may."""
+    prompts: int = 32
+    """Prompts a step."""
+    rollouts: int = 8
+    """Replies that are tried for each prompt."""
+    tokens: int | None = None
+    """Tokens a reply may have; None: what its effort allows."""
+    algorithm: str = "mean_baseline"
+    curriculum: bool = True
+    """Whether what succeeds about half of the time is practised most; otherwise all tasks and difficulties alike."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.rollouts < 2:
+            raise ValueError("a prompt needs 2 rollouts or more to be compared")
+
+
+@dataclass(frozen=True)
+class MeasureConfig:
+    """How pass@k is measured while practising (every `training.evaluate_every` steps)."""
+
+    splits: tuple[Split, ...] = ("held_out",)
+    questions: int = 50
+    """Questions a task, split and difficulty."""
+    samples: int = 16
+    """Replies to each question, at temperature 1."""
+    passes: tuple[int, ...] = (1, 4, 16)
+
+    def __post_init__(self) -> None:
+        if self.passes and max(self.passes) > self.samples:
+            raise ValueError(f"pass@{max(self.passes)} needs {max(self.passes)} samples, not {self.samples}")
+
+
+@dataclass(frozen=True)
+class ActingConfig:
+    """What acting earns beside the answer; nothing for acting alone, and nothing if the answer is wrong."""
+
+    used: float = 0.0
+    """For a right answer that was found with a call that worked."""
+    quicker: float = 0.0
+    """For a right answer that agents found, by how much their longest path is shorter than all they wrote."""
+
+
+@dataclass(frozen=True)
+class Homework(Settings):
+    """What is practised, rewarded, watched and measured. A batch is packed into `rows` of `length` positions."""
+
+    name: str
+    practice: PracticeConfig = field(default_factory=PracticeConfig)
+    penalty: PenaltyConfig = field(default_factory=PenaltyConfig)
+    acting: ActingConfig = field(default_factory=ActingConfig)
+    guards: GuardConfig = field(default_factory=GuardConfig)
+    measure: MeasureConfig = field(default_factory=MeasureConfig)
+    rows: int = 6
+    length: int = 384
+    training: TrainingConfig = field(
+        default_factory=lambda: TrainingConfig(
+            minutes=4, matrix_lr=0.002, other_lr=0.0003, warmup_steps=5, log_every=1, evaluate_every=20
+        )
+    )

@@ -1,0 +1,55 @@
+"""pass@k while practising: how often one of k replies is right, without bias, on questions nobody practised."""
+
+from collections.abc import Mapping
+from math import comb
+from typing import Any
+
+from castalia.engine.engine import Engine
+from castalia.reasoning.effort import Thinking
+from castalia.rl.homework import MeasureConfig
+from castalia.rl.rollouts import Prompt, roll_out
+from castalia.tasks.task import Task
+
+SEED = 1_000_003
+"""Of the samples: the same at every measurement, so that two of them differ by the weights alone."""
+
+
+def pass_at(k: int, samples: int, right: int) -> float:
+    """Return the probability that one of `k` replies is right, from `right` of `samples` that were.
+
+    1 - C(n-c, k) / C(n, k), which has no bias (Chen et al., arXiv 2107.03374).
+    """
+    return 1.0 - comb(samples - right, k) / comb(samples, k)
+
+
+def measure(
+    engine: Engine,
+    tasks: Mapping[str, Task],
+    config: MeasureConfig,
+    difficulties: tuple[int, ...],
+    thinking: Thinking,
+) -> dict[str, Any]:
+    """Return ``{"pass": {split: {task: {k: mean}}}, "right": {split: {task: counts}}, "tokens": …}``.
+
+    The counts say of how many `samples` each question was answered right; the questions are always the same.
+    """
+    passes: dict[str, Any] = {}
+    counts: dict[str, Any] = {}
+    tokens: dict[str, Any] = {}
+    for split in config.splits:
+        for name, task in tasks.items():
+            prompts = [
+                Prompt(name, example, seed % len(example.questions), thinking)
+                for difficulty in difficulties
+                for seed in range(config.questions)
+                for example in [task.sample(seed, difficulty, split)]
+            ]
+            groups = roll_out(engine, tasks, prompts, config.samples, SEED)
+            right = [int((group.values() == 1).sum()) for group in groups]
+            passes.setdefault(split, {})[name] = {
+                str(k): sum(pass_at(k, config.samples, c) for c in right) / len(right) for k in config.passes
+            }
+            counts.setdefault(split, {})[name] = right
+            written = [rollout.length for group in groups for rollout in group.rollouts]
+            tokens.setdefault(split, {})[name] = sum(written) / len(written)
+    return {"pass": passes, "right": counts, "tokens": tokens}
