@@ -5,9 +5,10 @@ from math import comb
 from typing import Any
 
 from castalia.engine.engine import Engine
+from castalia.engine.request import Sampling
 from castalia.reasoning.effort import Thinking
 from castalia.rl.homework import MeasureConfig
-from castalia.rl.rollouts import Prompt, roll_out
+from castalia.rl.rollouts import Prompt, judge, roll_out
 from castalia.tasks.task import Task
 
 SEED = 1_000_003
@@ -44,7 +45,7 @@ def measure(
                 for seed in range(config.questions)
                 for example in [task.sample(seed, difficulty, split)]
             ]
-            groups = roll_out(engine, tasks, prompts, config.samples, SEED)
+            groups = judge(tasks, prompts, roll_out(engine, prompts, config.samples, Sampling(1.0, seed=SEED)))
             right = [int((group.values() == 1).sum()) for group in groups]
             passes.setdefault(split, {})[name] = {
                 str(k): sum(pass_at(k, config.samples, c) for c in right) / len(right) for k in config.passes

@@ -2,11 +2,14 @@
 
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from castalia.actions.action import Action
 from castalia.engine.engine import Engine
+from castalia.engine.request import Sampling
 from castalia.errors import CastaliaError, RecipeError, nearest
 from castalia.perception.packing import Batch, pack
 from castalia.perception.sequence import Sequence
@@ -17,7 +20,7 @@ from castalia.rl.guards import vital_signs
 from castalia.rl.homework import Homework, PracticeConfig
 from castalia.rl.penalty import Penalty
 from castalia.rl.rewards import reward
-from castalia.rl.rollouts import Group, Prompt, roll_out
+from castalia.rl.rollouts import Group, Prompt, Rollout, judge, roll_out
 from castalia.rl.weigh import weigh
 from castalia.tasks.effort import EFFORTS
 from castalia.tasks.task import Task
@@ -25,14 +28,14 @@ from castalia.tasks.task import Task
 TRIES = 10
 """How often prompts are drawn anew for one step if no rollout of any was better than another."""
 
-Roll = Callable[[list[Prompt], int, int], list[Group]]
-"""Prompts, rollouts of each, and a seed -> groups."""
+Roll = Callable[[list[Prompt], int, Sampling], list[list[Rollout]]]
+"""Prompts, rollouts of each, and how tokens are drawn -> every prompt's rollouts."""
 
 
 class Practice(Iterator[list[Batch]]):
     """Yields what each step learns from, as a loader of the trainer's; `state` is all that it needs to go on.
 
-    `metrics` says how the last step's rollouts did, and the seconds of generating and scoring them.
+    `metrics` says how the last step's rollouts did, `seconds` how long generating, scoring and packing them took.
     """
 
     def __init__(
@@ -54,8 +57,9 @@ class Practice(Iterator[list[Batch]]):
         """Prompts drawn so far: each has its own example."""
         self.curriculum = Curriculum(homework.practice, state.get("rates"))
         self.penalty = Penalty(homework.penalty, state.get("penalty"))
-        self.roll = roll or (lambda prompts, count, seed: roll_out(engine, tasks, prompts, count, seed))
+        self.roll = roll or partial(roll_out, engine)
         self.metrics: dict[str, Any] = {}
+        self.seconds: dict[str, float] = {}
 
     def state(self, gather: Callable[[Any], list] | None = None) -> dict[str, Any]:
         """Return what must be kept to go on; it is the same in all processes."""
@@ -67,7 +71,7 @@ class Practice(Iterator[list[Batch]]):
         }
 
     def __next__(self) -> list[Batch]:
-        started = time.perf_counter()
+        self.seconds = {}
         weight = self.penalty.weight(self.step)
         sequences: list[Sequence] = []
         groups: list[Group] = []
@@ -84,10 +88,10 @@ class Practice(Iterator[list[Batch]]):
         signs = vital_signs(groups)
         self.penalty.observe(signs["accuracy"])
         self.step += 1
-        generated = time.perf_counter() - started
         fitting = [sequence for sequence in sequences if len(sequence) <= self.homework.length]
         special = self.engine.perception.special
-        batches = list(pack(fitting, self.homework.rows, self.homework.length, special["pad"]))
+        with self._timed("packing"):
+            batches = list(pack(fitting, self.homework.rows, self.homework.length, special["pad"]))
         kept = sum(bool(self.algorithm.advantages(group.rewards()).any()) for group in groups)
         self.metrics = {
             **signs,
@@ -97,7 +101,6 @@ class Practice(Iterator[list[Batch]]):
             "penalty": weight,
             "rates": dict(self.curriculum.rates),
         }
-        self.seconds = {"rollouts": generated, "packing": time.perf_counter() - started - generated}
         return batches
 
     def _try(self) -> list[Group]:
@@ -105,11 +108,20 @@ class Practice(Iterator[list[Batch]]):
         config = self.homework.practice
         prompts = [self._draw(self.drawn + number) for number in range(config.prompts)]
         self.drawn += len(prompts)
-        groups = self.roll(prompts, config.rollouts, hash_of(config.seed, self.drawn))
+        with self._timed("generation"):
+            rollouts = self.roll(prompts, config.rollouts, Sampling(1.0, seed=hash_of(config.seed, self.drawn)))
+        with self._timed("scoring"):
+            groups = judge(self.tasks, prompts, rollouts)
         for group in groups:
             example = group.prompt.example
             self.curriculum.observe(group.prompt.task, example.difficulty, float(group.values().mean()))
         return groups
+
+    @contextmanager
+    def _timed(self, what: str) -> Generator[None]:
+        started = time.perf_counter()
+        yield
+        self.seconds[what] = self.seconds.get(what, 0.0) + time.perf_counter() - started
 
     def _draw(self, number: int) -> Prompt:
         config = self.homework.practice

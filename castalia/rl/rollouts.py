@@ -27,9 +27,9 @@ class Rollout:
     """One reply, and those of the agents that it sent out; what the verifier says; what it is rewarded with."""
 
     reply: Reply
-    value: float
-    reward: float
     agents: list[Reply] = field(default_factory=list)
+    value: float = 0.0
+    reward: float = 0.0
 
     @property
     def replies(self) -> list[Reply]:
@@ -63,43 +63,46 @@ class Group:
         return np.array([rollout.reward for rollout in self.rollouts])
 
 
-def roll_out(engine: Engine, tasks: Mapping[str, Task], prompts: list[Prompt], count: int, seed: int) -> list[Group]:
-    """Return `count` rollouts of every prompt, at temperature 1. The same seed and weights give the same replies."""
-    sampling, asked = Sampling(1.0, seed=seed), []
-    for number, prompt in enumerate(prompts):
+def roll_out(
+    engine: Engine, prompts: list[Prompt], count: int, sampling: Sampling, first: int = 0
+) -> list[list[Rollout]]:
+    """Return `count` rollouts of every prompt, not yet scored. The same seed and weights give the same replies.
+
+    `first` is the number of the first prompt among all that are tried at once, in whatever processes.
+    """
+    asked: list[Request] = []
+    for number, prompt in enumerate(prompts, first):
         question, thinking = prompt.example.prompt(prompt.index), prompt.thinking
         told = thinking.told(question)
         for index in range(count):
             actor = thinking.actor(question, engine.perception)
             request = engine.submit(told, sampling, thinking.budget, actor, number * count + index)
-            request.asker = request.index  # its agents inherit it
+            request.asker = request  # its agents inherit it
             asked.append(request)
-    replies: dict[object, list[Reply]] = {request.index: [] for request in asked}
-    waiting: set[Request] = set(asked)
+    replies: dict[object, Reply] = {}
+    agents: dict[object, list[Reply]] = {request: [] for request in asked}
     try:
-        while waiting:
+        while len(replies) < len(asked):
             for event in engine.step():
                 if event.reply is None:
                     continue
-                if event.request in waiting:
-                    waiting.discard(event.request)
-                    replies[event.request.asker].insert(0, event.reply)
+                if event.request is event.request.asker:
+                    replies[event.request] = event.reply
                 elif event.reply.stopped != "cancelled":
-                    replies[event.request.asker].append(event.reply)
+                    agents[event.request.asker].append(event.reply)
     finally:
-        for request in waiting:
+        for request in asked:
             engine.cancel(request)
-    groups = []
-    for number, prompt in enumerate(prompts):
-        rollouts = []
-        for index in range(count):
-            reply, *agents = replies[number * count + index]
-            value = score(tasks[prompt.task], prompt, reply)
-            rollouts.append(Rollout(reply, value, value, agents))
-        groups.append(Group(prompt, rollouts))
-    return groups
+    rollouts = [Rollout(replies[request], agents[request]) for request in asked]
+    return [rollouts[start : start + count] for start in range(0, len(rollouts), count)]
 
 
-def score(task: Task, prompt: Prompt, reply: Reply) -> float:
-    """Return what the verifier says of a reply; one that came to no end has no answer."""
-    return task.score(prompt.example, reply.answer, prompt.index).value if reply.stopped in ENDED else 0.0
+def judge(tasks: Mapping[str, Task], prompts: list[Prompt], rollouts: list[list[Rollout]]) -> list[Group]:
+    """Return the rollouts of every prompt with what its task's verifier says of each; no end is no answer."""
+    for prompt, its in zip(prompts, rollouts, strict=True):
+        task = tasks[prompt.task]
+        for rollout in its:
+            answer = rollout.reply.answer
+            rollout.value = task.score(prompt.example, answer, prompt.index).value if rollout.ended else 0.0
+            rollout.reward = rollout.value
+    return [Group(prompt, its) for prompt, its in zip(prompts, rollouts, strict=True)]
