@@ -67,7 +67,7 @@ class Ours:
             # What is cut at its length has no answer to be judged; here all are cut, and judged.
             return [[Rollout(replace(rollout.reply, stopped="end")) for rollout in its] for its in tried]
 
-        self.practice = Practice(homework, engine, tasks, algorithm, roll=roll)
+        self.practice = Practice(homework, roll, engine.perception.special["pad"], tasks, algorithm)
         self.seconds: dict[str, list[float]] = {"generation": [], "scoring": [], "training": []}
 
     def step(self) -> None:

@@ -86,12 +86,14 @@ def rl(
     minutes: float | None = None,
     steps: int | None = None,
     out: Path | None = None,
+    workers: int = 0,
     overrides: Set = (),
 ) -> None:
     """Give a trained model homework: it tries, replies are scored, and what scored well is learned.
 
     Example: castalia rl pocket --from runs/pocket --minutes 10
     Example: castalia rl pocket --from runs/pocket --set practice.tasks=countdown:1 penalty.arm=constant
+    Example: torchrun --nproc-per-node 8 -m castalia rl pocket --from runs/pocket --workers 16
     Run it again after an interruption and it goes on where it was.
 
     Args:
@@ -100,6 +102,7 @@ def rl(
         minutes: wall-clock budget (default: the recipe's).
         steps: optimizer steps instead of minutes.
         out: run directory (default: runs/RECIPE-homework).
+        workers: Ray actors that make the rollouts (default: this process makes them).
         overrides: fields of the homework, as practice.algorithm=grpo.
     """
     from castalia.actions.catalog import build_actions
@@ -113,8 +116,16 @@ def rl(
     with training_progress(made.training.minutes, made.training.steps) as report:
         actions = build_actions(("canvas", "tools", "agents"))
         trainer = practise(
-            made, source or RUNS / made.name, directory, actions=actions, report=report, warn=console.print
+            made,
+            source or RUNS / made.name,
+            directory,
+            workers=workers,
+            actions=actions,
+            report=report,
+            warn=console.print,
         )
+    if not trainer.processes.is_first:
+        return
     console.print(passes_table(read_metrics(directory / "metrics.jsonl")))
     console.print(
         f"practised {trainer.progress.step} steps in {directory}; examine it: castalia eval {directory}", soft_wrap=True

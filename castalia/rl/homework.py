@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from castalia.rl.defences import DefenceConfig
 from castalia.rl.guards import GuardConfig
 from castalia.rl.penalty import PenaltyConfig
 from castalia.settings import Settings
@@ -68,6 +69,7 @@ class Homework(Settings):
     practice: PracticeConfig = field(default_factory=PracticeConfig)
     penalty: PenaltyConfig = field(default_factory=PenaltyConfig)
     acting: ActingConfig = field(default_factory=ActingConfig)
+    defences: DefenceConfig = field(default_factory=DefenceConfig)
     guards: GuardConfig = field(default_factory=GuardConfig)
     measure: MeasureConfig = field(default_factory=MeasureConfig)
     rows: int = 6

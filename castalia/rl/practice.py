@@ -2,34 +2,30 @@
 
 import random
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 from castalia.actions.action import Action
-from castalia.engine.engine import Engine
 from castalia.engine.request import Sampling
-from castalia.errors import CastaliaError, RecipeError, nearest
+from castalia.errors import RecipeError, nearest
 from castalia.perception.packing import Batch, pack
 from castalia.perception.sequence import Sequence
 from castalia.reasoning.effort import SENDING, Thinking
 from castalia.rl.algorithms.algorithm import Algorithm
 from castalia.rl.curriculum import Curriculum
-from castalia.rl.guards import vital_signs
+from castalia.rl.defences import verify_again, without_thought
+from castalia.rl.guards import CollapseError, vital_signs
 from castalia.rl.homework import Homework, PracticeConfig
 from castalia.rl.penalty import Penalty
 from castalia.rl.rewards import reward
-from castalia.rl.rollouts import Group, Prompt, Rollout, judge, roll_out
+from castalia.rl.rollouts import Group, Prompt, Roll, judge
 from castalia.rl.weigh import weigh
 from castalia.tasks.effort import EFFORTS
 from castalia.tasks.task import Task
 
 TRIES = 10
 """How often prompts are drawn anew for one step if no rollout of any was better than another."""
-
-Roll = Callable[[list[Prompt], int, Sampling], list[list[Rollout]]]
-"""Prompts, rollouts of each, and how tokens are drawn -> every prompt's rollouts."""
 
 
 class Practice(Iterator[list[Batch]]):
@@ -41,28 +37,30 @@ class Practice(Iterator[list[Batch]]):
     def __init__(
         self,
         homework: Homework,
-        engine: Engine,
+        roll: Roll,
+        pad: int,
         tasks: Mapping[str, Task],
         algorithm: Algorithm,
         actions: Mapping[str, Action] | None = None,
         state: dict[str, Any] | None = None,
-        roll: Roll | None = None,
     ) -> None:
-        """`roll` makes the rollouts; by default `engine` does, which must be of the weights that are trained."""
+        """`roll` makes the rollouts, with the weights that are trained; rows are filled up with token `pad`."""
         state = state or {}
-        self.homework, self.engine, self.tasks, self.algorithm = homework, engine, tasks, algorithm
+        self.homework, self.roll, self.tasks, self.algorithm = homework, roll, tasks, algorithm
+        self.pad = pad
         self.ways = ways_of(homework.practice, actions)
         self.step: int = state.get("step", 0)
         self.drawn: int = state.get("drawn", 0)
         """Prompts drawn so far: each has its own example."""
         self.curriculum = Curriculum(homework.practice, state.get("rates"))
         self.penalty = Penalty(homework.penalty, state.get("penalty"))
-        self.roll = roll or partial(roll_out, engine)
         self.metrics: dict[str, Any] = {}
         self.seconds: dict[str, float] = {}
+        self.guessable = 0.0
+        """Share of the last prompts that were dropped, for they can be guessed."""
 
-    def state(self, gather: Callable[[Any], list] | None = None) -> dict[str, Any]:
-        """Return what must be kept to go on; it is the same in all processes."""
+    def state(self) -> dict[str, Any]:
+        """Return what must be kept to go on."""
         return {
             "step": self.step,
             "drawn": self.drawn,
@@ -84,14 +82,13 @@ class Practice(Iterator[list[Batch]]):
             if sequences:
                 break
         else:
-            raise CastaliaError("nothing is left to learn: all rollouts of every prompt do alike")
+            raise CollapseError("nothing is left to learn: all rollouts of every prompt do alike", self.step)
         signs = vital_signs(groups)
         self.penalty.observe(signs["accuracy"])
         self.step += 1
         fitting = [sequence for sequence in sequences if len(sequence) <= self.homework.length]
-        special = self.engine.perception.special
         with self._timed("packing"):
-            batches = list(pack(fitting, self.homework.rows, self.homework.length, special["pad"]))
+            batches = list(pack(fitting, self.homework.rows, self.homework.length, self.pad))
         kept = sum(bool(self.algorithm.advantages(group.rewards()).any()) for group in groups)
         self.metrics = {
             **signs,
@@ -99,22 +96,35 @@ class Practice(Iterator[list[Batch]]):
             "informative": kept / len(groups),
             "too_long": 1 - len(fitting) / len(sequences),
             "penalty": weight,
+            "guessable": self.guessable,
             "rates": dict(self.curriculum.rates),
         }
         return batches
 
     def _try(self) -> list[Group]:
         """Draw one step's prompts and try them."""
-        config = self.homework.practice
+        config, defences = self.homework.practice, self.homework.defences
         prompts = [self._draw(self.drawn + number) for number in range(config.prompts)]
         self.drawn += len(prompts)
-        with self._timed("generation"):
-            rollouts = self.roll(prompts, config.rollouts, Sampling(1.0, seed=hash_of(config.seed, self.drawn)))
-        with self._timed("scoring"):
-            groups = judge(self.tasks, prompts, rollouts)
+        if defences.guesses:
+            guessed = self._judged([without_thought(prompt) for prompt in prompts], defences.guesses)
+            kept = [prompt for prompt, group in zip(prompts, guessed, strict=True) if group.values().max() < 1]
+            self.guessable, prompts = 1 - len(kept) / len(prompts), kept
+        groups = self._judged(prompts, config.rollouts)
         for group in groups:
             example = group.prompt.example
             self.curriculum.observe(group.prompt.task, example.difficulty, float(group.values().mean()))
+        return groups
+
+    def _judged(self, prompts: list[Prompt], count: int) -> list[Group]:
+        """Return rollouts of every prompt with what they are worth."""
+        sampling = Sampling(1.0, seed=hash_of(self.homework.practice.seed, self.drawn))
+        with self._timed("generation"):
+            rollouts = self.roll(prompts, count, sampling)
+        with self._timed("scoring"):
+            groups = judge(self.tasks, prompts, rollouts)
+            if self.homework.defences.variants:
+                verify_again(self.tasks, groups)
         return groups
 
     @contextmanager

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +15,21 @@ from castalia.engine.engine import Engine
 from castalia.errors import CheckpointError, RecipeError
 from castalia.model.decoder import Decoder
 from castalia.rl.algorithms import build_algorithm
+from castalia.rl.cluster import Dealt, RayRollouts
 from castalia.rl.guards import CollapseError, Guards
 from castalia.rl.homework import Homework
 from castalia.rl.measure import measure
 from castalia.rl.practice import Practice
+from castalia.rl.rollouts import roll_out
 from castalia.training.checkpoint import list_checkpoints, load_newest, replace_file
+from castalia.training.distribution import Processes
 from castalia.training.memory import keep_freed_memory
+from castalia.training.metrics import read_metrics
 from castalia.training.run import load_perception, load_recipe_of
 from castalia.training.trainer import Trainer
 
-MEMORY = 512 << 20
-"""Bytes of keys and values: all rollouts of a step at once."""
+MEMORY, POSITIONS = 512 << 20, 2048
+"""Bytes of keys and values, for all rollouts of a step at once; positions that one step of the engine computes."""
 LENGTH_FIELDS = ("steps", "minutes", "checkpoint_seconds", "checkpoint_every", "keep_checkpoints", "tracker")
 """What a run that goes on may have otherwise than when it began."""
 
@@ -34,68 +39,73 @@ def practise(
     source: Path,
     directory: Path,
     *,
+    workers: int = 0,
     actions: Mapping[str, Action] | None = None,
     report: Callable[[dict[str, Any]], None] | None = None,
     warn: Callable[[str], None] = print,
 ) -> Trainer:
     """Train the model of run `source` on `homework` in `directory`; an interrupted run goes on from its checkpoint.
 
-    `actions` are those that may be used where a way to think acts. Every line of metrics is also handed to `report`.
+    Rollouts are made in this process, or by so many `workers` on a Ray cluster, which several processes (under
+    torchrun) need. `actions` may be used where a way to think acts. Every line of metrics is also handed to `report`.
     Raises CollapseError if the run had to be stopped; its last good checkpoint is then its newest.
     """
     keep_freed_memory()
-    homework = open_homework(homework, source, directory)
+    processes = Processes()
+    if processes.world > 1 and not workers:
+        raise RecipeError("several processes train on what others roll out: give --workers, and a Ray cluster")
+    if processes.is_first:
+        open_homework(homework, source, directory)
+    processes.wait()
     torch.manual_seed(homework.training.seed)
     algorithm = build_algorithm(homework.practice.algorithm)
     model = Decoder(load_recipe_of(directory).model)
-    trainer = Trainer(model, homework.training, directory, warn=warn, objective=algorithm.losses)
-    state = trainer.resume()
-    if state is None:
-        model.load_state_dict(_weights(source))
+    model.load_state_dict(_weights(source))
+    trainer = Trainer(model, homework.training, directory, processes, warn, algorithm.losses)
+    state = trainer.resume() or {}
     if trainer.schedule.done(trainer.progress.step):
         return trainer
-    state = state or {}
-    engine = Engine(model, load_perception(directory), memory=MEMORY, positions=2048)
+    perception = load_perception(directory)
     tasks = {name: build_task(name) for name in homework.practice.tasks}
-    practice = Practice(homework, engine, tasks, algorithm, actions, state.get("practice"))
-    guards = Guards(homework.guards, state.get("guards"))
+    pool = RayRollouts(directory, workers, MEMORY) if workers and processes.is_first else None
+    roll = pool or partial(roll_out, Engine(model, perception, memory=MEMORY, positions=POSITIONS))
+
+    def refresh() -> None:
+        """Give the workers the weights as they are now; all processes take part."""
+        if workers:
+            weights = trainer.weights()
+            if pool:
+                pool.load(weights)
+
+    practice = Practice(homework, roll, perception.special["pad"], tasks, algorithm, actions, state.get("practice"))
+    loader = Dealt(practice, Guards(homework.guards, state.get("guards")), processes, refresh)
 
     def evaluate() -> dict[str, Any]:
+        refresh()
         thinking = next(iter(practice.ways.values()))
-        return measure(engine, tasks, homework.measure, homework.practice.difficulties, thinking)
+        difficulties = homework.practice.difficulties
+        return measure(roll, tasks, homework.measure, difficulties, thinking) if processes.is_first else {}
 
     def look(line: dict[str, Any]) -> None:
         line["clock"] |= practice.seconds
         if report:
             report(line)
-        guards.look(line["step"], line)
+        loader.guards.look(line["step"], line)
 
-    if trainer.progress.step == 0:
-        trainer.metrics.write({"step": 0, **evaluate()})
-    loader = _Kept(practice, guards)
     try:
+        if trainer.progress.step == 0 and not read_metrics(directory / "metrics.jsonl"):
+            before = evaluate()
+            if processes.is_first:
+                trainer.metrics.write({"step": 0, **before})
         trainer.train(loader, evaluate=evaluate, report=look)
     except CollapseError as error:
-        _back_to(error.good, directory / "checkpoints")
+        _back_to(min(error.good, loader.guards.good), directory / "checkpoints")
         raise
+    finally:
+        if pool:
+            pool.close()
+        processes.close()
     return trainer
-
-
-class _Kept:
-    """A practice whose guards are kept in checkpoints beside it."""
-
-    def __init__(self, practice: Practice, guards: Guards) -> None:
-        self.practice, self.guards = practice, guards
-
-    @property
-    def metrics(self) -> dict[str, Any]:
-        return self.practice.metrics
-
-    def state(self, gather: Callable[[Any], list]) -> dict[str, Any]:
-        return {"practice": self.practice.state(gather), "guards": self.guards.state()}
-
-    def __next__(self) -> list:
-        return next(self.practice)
 
 
 def open_homework(homework: Homework, source: Path, directory: Path) -> Homework:

@@ -1,6 +1,6 @@
 """Rollouts: several replies to every prompt, scored by the task's verifier."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,7 +9,7 @@ from castalia.engine.engine import Engine
 from castalia.engine.request import Reply, Request, Sampling
 from castalia.reasoning.effort import Thinking
 from castalia.reasoning.strategies import ENDED
-from castalia.tasks.task import Example, Task
+from castalia.tasks.task import Example, Question, Task
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,11 @@ class Prompt:
     example: Example
     index: int = 0
     thinking: Thinking = field(default_factory=Thinking)
+
+    @property
+    def question(self) -> Question:
+        """The question."""
+        return self.example.questions[self.index]
 
 
 @dataclass
@@ -61,6 +66,10 @@ class Group:
     def rewards(self) -> np.ndarray:
         """Return what each rollout is rewarded with, [G]."""
         return np.array([rollout.reward for rollout in self.rollouts])
+
+
+Roll = Callable[[list[Prompt], int, Sampling], list[list[Rollout]]]
+"""Prompts, rollouts of each, and how tokens are drawn -> every prompt's rollouts."""
 
 
 def roll_out(

@@ -131,6 +131,8 @@ class Trainer:
         for optimizer in self.optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
+        # Fused optimizers change weights without a word; an engine that generates with them must notice.
+        torch.autograd.graph.increment_version(list(self.model.parameters()))
         self.progress.step += 1
         norm = norm.full_tensor() if isinstance(norm, DTensor) else norm
         result = {"loss": total / float(weights), "grad_norm": float(norm), "lr_factor": rate}
@@ -230,10 +232,15 @@ class Trainer:
         sums = self.processes.sum(sums)
         return float(sums[0] / sums[1].clamp(min=1e-8))
 
+    def weights(self) -> dict[str, Tensor]:
+        """Return all weights, whole; every process takes part, and the first has them."""
+        options = StateDictOptions(full_state_dict=True, cpu_offload=self.processes.world > 1)
+        return dict[str, Any](get_model_state_dict(self.model, options=options))
+
     def save(self, loader: Any = None) -> None:
         """Write a checkpoint, with the state of `loader` if it has one; all processes take part, the first writes."""
         options = StateDictOptions(full_state_dict=True, cpu_offload=self.processes.world > 1)
-        weights: dict[str, Any] = get_model_state_dict(self.model, options=options)
+        weights = self.weights()
         optimizer = get_optimizer_state_dict(self.model, self.optimizers, options=options)
         data = loader.state(self.processes.gather) if hasattr(loader, "state") else None
         if self.processes.is_first:

@@ -163,3 +163,13 @@ def test_evaluating_learns_nothing_and_leaves_the_model_learning(trainer: Callab
     assert one.model.training
     assert all(parameter.grad is None for parameter in one.model.parameters())
     assert all(torch.equal(tensor, before[name]) for name, tensor in one.model.state_dict().items())
+
+
+@pytest.mark.parametrize("optimizer", ["muon", "adamw"])
+def test_who_looks_at_versions_notices_that_every_weight_has_changed(
+    trainer: Callable[..., Trainer], optimizer: str
+) -> None:
+    one = trainer(optimizer=optimizer)
+    before = [parameter._version for parameter in one.model.parameters()]
+    one.step(batch([0, 1, 1]))
+    assert all(p._version > old for p, old in zip(one.model.parameters(), before, strict=True))
