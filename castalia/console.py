@@ -13,11 +13,11 @@ console = Console()
 
 
 @contextmanager
-def training_progress(minutes: float, steps: int | None) -> Generator[Any]:
-    """Show a bar for training; yields the function that takes every line of metrics."""
+def training_progress(minutes: float, steps: int | None, what: str = "training") -> Generator[Any]:
+    """Show a bar for training, or `what` it is; yields the function that takes every line of metrics."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=False) as progress:
-        bar = progress.add_task("training: warming up", total=1.0)
+        bar = progress.add_task(f"{what}: warming up", total=1.0)
         interactive = console.is_terminal
         last_shown = 0.0
 

@@ -1,4 +1,4 @@
-"""The whole education of one model: fetch, school, exam, report. What `castalia run` does."""
+"""The whole education of one model: fetch, school, homework, exam, report. What `castalia run` does."""
 
 import io
 import json
@@ -22,11 +22,14 @@ from castalia.evals.report import write_report
 from castalia.evals.ways import compare_ways, learned_ways
 from castalia.reasoning.effort import Thinking
 from castalia.reasoning.strategies import OneChain
+from castalia.rl.guards import CollapseError
+from castalia.rl.homework import Homework
+from castalia.rl.run import practise
 from castalia.tasks.task import Task
 from castalia.training.metrics import read_metrics
 from castalia.training.pretrain import pretrain
 from castalia.training.recipe import Recipe
-from castalia.training.run import load_model, load_recipe_of
+from castalia.training.run import HOMEWORK, load_model, load_recipe_of
 
 EXAMPLES_PER_FAMILY = 12
 """Held-out examples a family that the report shows."""
@@ -41,8 +44,8 @@ class Education:
     seconds: dict[str, float]
 
 
-def educate(recipe: Recipe, directory: Path, *, questions: int = 100) -> Education:
-    """Train `recipe` in `directory` (or go on with it), examine it on held-out input, write the report.
+def educate(recipe: Recipe, directory: Path, homework: Homework | None = None, *, questions: int = 100) -> Education:
+    """Train `recipe` in `directory` (or go on with it), give it `homework`, examine it on held-out input, report.
 
     `questions` are put a family and difficulty. Every part that is already done is not done again.
     """
@@ -51,6 +54,10 @@ def educate(recipe: Recipe, directory: Path, *, questions: int = 100) -> Educati
     with training_progress(recipe.training.minutes, recipe.training.steps) as report:
         pretrain(recipe, directory, report=report, warn=console.print)
     seconds["school"] = time.perf_counter() - started
+    if homework is not None:
+        started = time.perf_counter()
+        practise_in(homework, directory)
+        seconds["homework"] = time.perf_counter() - started
     started = time.perf_counter()
     with console.status("exam: held-out questions"):
         examination = examine_run(directory, questions=questions)
@@ -64,8 +71,19 @@ def educate(recipe: Recipe, directory: Path, *, questions: int = 100) -> Educati
         seconds["ways to think"] = time.perf_counter() - started
     (directory / "evaluation.json").write_text(json.dumps(evaluation, indent=2))
     examples = [to_report(answered) for answered in _choose(examination)]
-    write_report(directory, read_metrics(directory / "metrics.jsonl"), evaluation, examples)
+    practised = read_metrics(directory / HOMEWORK / "metrics.jsonl")
+    write_report(directory, read_metrics(directory / "metrics.jsonl"), evaluation, examples, practised)
     return Education(directory, evaluation, seconds)
+
+
+def practise_in(homework: Homework, directory: Path) -> None:
+    """Give the model of a run homework, kept inside its directory; one that collapses stays as it last was well."""
+    actions = build_actions(("canvas", "tools", "agents"))
+    with training_progress(homework.training.minutes, homework.training.steps, "homework") as report:
+        try:
+            practise(homework, directory, directory / HOMEWORK, actions=actions, report=report, warn=console.print)
+        except CollapseError as error:
+            console.print(f"homework: {error}")
 
 
 def examine_run(

@@ -20,6 +20,7 @@ REPOSITORY = Path(__file__).parents[1]
 COMMANDS = [
     ["run"],
     ["pretrain"],
+    ["rl"],
     ["eval"],
     ["ask"],
     ["chat"],
@@ -161,13 +162,15 @@ def test_the_help_of_every_command_shows_an_example_that_is_one(here: Callable[.
 
 
 def test_the_fields_that_examples_set_exist_and_fit() -> None:
-    from castalia.recipes import load_recipe
+    from castalia.recipes import load_homework, load_recipe
 
-    settings = re.findall(r"\b[a-z]+\.[a-z_]+=[\w:]+", (REPOSITORY / "castalia" / "cli.py").read_text())
+    texts = [path.read_text() for path in sorted((REPOSITORY / "castalia" / "cli").glob("*.py"))]
+    settings = [setting for text in texts for setting in re.findall(r"\b[a-z]+\.[a-z_]+=[\w:]+", text)]
     assert settings
     for setting in settings:
         field, _, value = setting.partition("=")
-        load_recipe("pocket").override({field: value})
+        made = load_homework if field.partition(".")[0] in ("practice", "penalty") else load_recipe
+        made("pocket").override({field: value})
 
 
 def test_alone_it_lists_its_commands(here: Callable[..., Said]) -> None:

@@ -24,25 +24,33 @@ def run(
     questions: int = 100,
     overrides: Set = (),
 ) -> None:
-    """Educate a model: fetch data, pre-train, examine on held-out input, write the report.
+    """Educate a model: fetch data, pre-train, give homework, examine on held-out input, write the report.
 
     Example: castalia run pocket --minutes 10
     Run it again after an interruption and it goes on where it was.
 
     Args:
         recipe: name of a recipe, or path of a .py file with a function recipe().
-        minutes: wall-clock budget of training (default: the recipe's).
-        steps: optimizer steps instead of minutes.
+        minutes: wall-clock budget of school and homework together (default: the recipe's).
+        steps: optimizer steps of school instead; homework takes one for every twenty.
         out: run directory (default: runs/RECIPE).
         questions: exam questions a family and difficulty.
         overrides: fields of the recipe, as model.width=256.
     """
     from castalia.data import commands
     from castalia.education import educate, summarise
+    from castalia.recipes import find_homework, load_recipe
 
-    made = _recipe(recipe, minutes, steps, overrides)
+    made, homework = load_recipe(recipe), find_homework(recipe)
+    if minutes is not None and homework is not None:
+        share = homework.training.minutes / (homework.training.minutes + made.training.minutes)
+        homework = homework.override({"training.minutes": str(share * minutes)})
+        minutes = (1 - share) * minutes
+    if steps is not None and homework is not None:
+        homework = homework.override({"training.steps": str(max(1, steps // 20))})
+    made = made.override(_settings(minutes, steps, overrides))
     commands.fetch()
-    summarise(educate(made, out or RUNS / made.name, questions=questions))
+    summarise(educate(made, out or RUNS / made.name, homework, questions=questions))
 
 
 def pretrain(
@@ -108,7 +116,7 @@ def rl(
     from castalia.actions.catalog import build_actions
     from castalia.console import console, passes_table, training_progress
     from castalia.recipes import load_homework
-    from castalia.rl.practise import practise
+    from castalia.rl.run import practise
     from castalia.training.metrics import read_metrics
 
     made = load_homework(recipe).override(_settings(minutes, steps, overrides))

@@ -14,6 +14,7 @@ from typing import Any
 
 from castalia.errors import CheckpointError
 from castalia.evals.curves import curves_html
+from castalia.evals.homework import homework_html
 from castalia.model.flops import parameters
 from castalia.training.run import load_recipe_of
 
@@ -22,14 +23,19 @@ OPEN_THOUGHTS = 240
 
 
 def write_report(
-    run_dir: Path, metrics: list[dict[str, Any]], evaluation: dict[str, Any], examples: list[dict[str, Any]]
+    run_dir: Path,
+    metrics: list[dict[str, Any]],
+    evaluation: dict[str, Any],
+    examples: list[dict[str, Any]],
+    homework: Sequence[dict[str, Any]] = (),
 ) -> Path:
     """Write ``report.html`` into `run_dir` and return its path; whatever was there before is replaced at once.
 
-    `metrics` are the lines of ``metrics.jsonl``; `evaluation` is what `Examination.to_json` returns, perhaps with ways;
-    an example has family, difficulty, kind, question, thoughts, answer, reference, correct, image_png and audio_wav
-    (bytes or None), and perhaps seen_png (a list of bytes: what was drawn or looked at closer). Nothing of it is
-    trusted: text is escaped, and the page may neither load nor send anything.
+    `metrics` are the lines of ``metrics.jsonl``, `homework` those of its homework; `evaluation` is what
+    `Examination.to_json` returns, perhaps with ways; an example has family, difficulty, kind, question, thoughts,
+    answer, reference, correct, image_png and audio_wav (bytes or None), and perhaps seen_png (a list of bytes: what was
+    drawn or looked at closer). Nothing of it is trusted: text is escaped, and the page may neither load nor send
+    anything.
     """
     assets = resources.files("castalia.evals")
     page = Template((assets / "report.html").read_text("utf-8")).substitute(
@@ -39,6 +45,7 @@ def write_report(
         headline=_headline(evaluation),
         facts=_facts(run_dir, metrics),
         curves=curves_html(metrics) or '<p class="dim">No curve yet: the run has fewer than two lines of metrics.</p>',
+        homework=homework_html(homework),
         table=_table(evaluation.get("families", {})),
         kinds=_kinds(evaluation.get("families", {})),
         ways=_ways(evaluation.get("ways") or {}),

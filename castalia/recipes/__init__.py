@@ -4,8 +4,11 @@ import importlib
 import importlib.util
 import pkgutil
 import traceback
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from types import ModuleType
+from typing import TypeVar
 
 from castalia.errors import CastaliaError, RecipeError, nearest
 from castalia.rl.homework import Homework
@@ -35,37 +38,45 @@ def load_homework(name: str) -> Homework:
     return _load(name, "homework", Homework)
 
 
+def find_homework(name: str) -> Homework | None:
+    """Return the homework of a recipe, None if it has none. Raises RecipeError as `load_recipe`."""
+    return load_homework(name) if hasattr(_module(name), "homework") else None
+
+
 def _load(name: str, function: str, kind: type[T]) -> T:
-    if name.endswith(".py"):
-        return _from_file(Path(name), function, kind)
-    if name not in recipe_names():
-        raise RecipeError(f"no recipe {name!r}: {nearest(name, recipe_names())}; or give the path of a .py file")
-    module = importlib.import_module(f"{__name__}.{name}")
+    module = _module(name)
     if not hasattr(module, function):
-        having = [
-            other for other in recipe_names() if hasattr(importlib.import_module(f"{__name__}.{other}"), function)
-        ]
-        raise RecipeError(f"the recipe {name} has no {function}; these have: {', '.join(having)}")
-    return getattr(module, function)()
-
-
-def _from_file(path: Path, function: str, kind: type[T]) -> T:
-    if not path.is_file():
-        raise RecipeError(f"no recipe file {path}")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None and spec.loader is not None
-    module: Any = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-        if not hasattr(module, function):
-            raise RecipeError(f"{path} has no function {function}() that returns a {kind.__name__}")
+        raise RecipeError(f"{name} has no function {function}() that returns a {kind.__name__}")
+    with _said_of(name):
         made = getattr(module, function)()
+    if not isinstance(made, kind):
+        raise RecipeError(f"{function}() in {name} returned {type(made).__name__}, not a {kind.__name__}")
+    return made
+
+
+def _module(name: str) -> ModuleType:
+    if not name.endswith(".py"):
+        if name not in recipe_names():
+            raise RecipeError(f"no recipe {name!r}: {nearest(name, recipe_names())}; or give the path of a .py file")
+        return importlib.import_module(f"{__name__}.{name}")
+    if not Path(name).is_file():
+        raise RecipeError(f"no recipe file {name}")
+    spec = importlib.util.spec_from_file_location(Path(name).stem, name)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    with _said_of(name):
+        spec.loader.exec_module(module)
+    return module
+
+
+@contextmanager
+def _said_of(name: str) -> Generator[None]:
+    """Say of whatever goes wrong in the recipe called `name` where it did; anybody's own file may raise anything."""
+    try:
+        yield
     except CastaliaError:
         raise
-    except Exception as error:  # anybody's own file may raise anything
-        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
-        where = f"{path}, line {lines[-1]}" if lines else str(path)
+    except Exception as error:
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == name]
+        where = f"{name}, line {lines[-1]}" if lines else name
         raise RecipeError(f"{where}: {type(error).__name__}: {error}") from error
-    if not isinstance(made, kind):
-        raise RecipeError(f"{function}() in {path} returned {type(made).__name__}, not a {kind.__name__}")
-    return made

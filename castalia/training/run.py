@@ -4,6 +4,8 @@ import dataclasses
 import json
 from pathlib import Path
 
+from torch import Tensor
+
 from castalia.data.catalog import build_task
 from castalia.data.mixture import Mixture
 from castalia.document import Call, Document
@@ -14,6 +16,8 @@ from castalia.perception.text import Tokenizer
 from castalia.training.checkpoint import load_newest, replace_file
 from castalia.training.recipe import Recipe
 
+HOMEWORK = "homework"
+"""Where, in a run's directory, the run of its homework is."""
 TOKENIZER_DOCUMENTS = 3000
 """Documents the tokenizer is trained on."""
 
@@ -82,12 +86,16 @@ def load_perception(directory: Path) -> Perception:
     return Perception(Tokenizer.load(directory / "tokenizer.json"), load_recipe_of(directory).perception)
 
 
+def load_weights(directory: Path) -> dict[str, Tensor]:
+    """Return the weights of a run's newest whole checkpoint: of its homework, if it has done any."""
+    for part in (directory / HOMEWORK, directory):
+        if (loaded := load_newest(part / "checkpoints")) is not None:
+            return loaded[0]["model"]
+    raise CheckpointError(f"{directory} has no checkpoint yet")
+
+
 def load_model(directory: Path) -> tuple[Decoder, Perception]:
-    """Return the newest whole checkpoint of a run, ready to answer, with its perception."""
-    recipe = load_recipe_of(directory)
-    loaded = load_newest(directory / "checkpoints")
-    if loaded is None:
-        raise CheckpointError(f"{directory} has no checkpoint yet")
-    model = Decoder(recipe.model)
-    model.load_state_dict(loaded[0]["model"])
+    """Return the model of a run, as it is in its newest whole checkpoint, ready to answer, with its perception."""
+    model = Decoder(load_recipe_of(directory).model)
+    model.load_state_dict(load_weights(directory))
     return model.eval(), load_perception(directory)

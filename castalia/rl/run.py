@@ -12,7 +12,7 @@ import torch
 from castalia.actions.action import Action
 from castalia.data.catalog import build_task
 from castalia.engine.engine import Engine
-from castalia.errors import CheckpointError, RecipeError
+from castalia.errors import RecipeError
 from castalia.model.decoder import Decoder
 from castalia.rl.algorithms import build_algorithm
 from castalia.rl.cluster import Dealt, RayRollouts
@@ -21,11 +21,11 @@ from castalia.rl.homework import Homework
 from castalia.rl.measure import measure
 from castalia.rl.practice import Practice
 from castalia.rl.rollouts import roll_out
-from castalia.training.checkpoint import list_checkpoints, load_newest, replace_file
+from castalia.training.checkpoint import list_checkpoints, replace_file
 from castalia.training.distribution import Processes
 from castalia.training.memory import keep_freed_memory
 from castalia.training.metrics import read_metrics
-from castalia.training.run import load_perception, load_recipe_of
+from castalia.training.run import load_perception, load_recipe_of, load_weights
 from castalia.training.trainer import Trainer
 
 MEMORY, POSITIONS = 512 << 20, 2048
@@ -60,7 +60,7 @@ def practise(
     torch.manual_seed(homework.training.seed)
     algorithm = build_algorithm(homework.practice.algorithm)
     model = Decoder(load_recipe_of(directory).model)
-    model.load_state_dict(_weights(source))
+    model.load_state_dict(load_weights(source))
     trainer = Trainer(model, homework.training, directory, processes, warn, algorithm.losses)
     state = trainer.resume() or {}
     if trainer.schedule.done(trainer.progress.step):
@@ -129,13 +129,6 @@ def open_homework(homework: Homework, source: Path, directory: Path) -> Homework
             shutil.copy(source / name, directory / name)
     replace_file(path, json.dumps(said, indent=2))
     return homework
-
-
-def _weights(source: Path) -> dict[str, torch.Tensor]:
-    loaded = load_newest(source / "checkpoints")
-    if loaded is None:
-        raise CheckpointError(f"{source} has no checkpoint yet")
-    return loaded[0]["model"]
 
 
 def _back_to(step: int, checkpoints: Path) -> None:
