@@ -25,7 +25,7 @@ def recipe() -> Recipe:
             merging=0.1,
         ),
         feed=Feed(rows=6, length=384, streams=2),
-        training=TrainingConfig(minutes=12, other_lr=0.01),
+        training=TrainingConfig(minutes=9.5, other_lr=0.01),
     )
 
 
