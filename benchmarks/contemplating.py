@@ -20,7 +20,7 @@ import statistics
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from harness import FIGURES, finish, options, trained
+from harness import RESULTS, finish, options, trained
 from plots import cost_against_accuracy
 
 from castalia.actions.catalog import build_actions
@@ -33,7 +33,7 @@ from castalia.tasks.effort import EFFORTS
 from castalia.tasks.task import Example, Task
 from castalia.training.run import load_model, load_recipe_of
 
-POINTS = FIGURES.parent / "results" / "contemplating" / "points.json"
+POINTS = RESULTS / "contemplating" / "points.json"
 """What is recorded of every way."""
 FAMILIES = ("countdown", "mazes", "charts")
 AGENTS = (2, 4, 8, 16)

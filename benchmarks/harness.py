@@ -15,6 +15,7 @@ from castalia.evals.figures import origin
 from castalia.training.run import load_recipe_of
 
 FIGURES = Path(__file__).parents[1] / "docs" / "figures"
+RESULTS = FIGURES.parent / "results"
 
 
 def options(about: str, *, run: bool = False) -> argparse.ArgumentParser:

@@ -18,13 +18,9 @@ COSTS = {"seconds": "seconds a question (median)", "tokens": "tokens a question,
 
 def cost_against_accuracy(points: Mapping[str, Sequence[Mapping[str, Any]]], path: Path) -> None:
     """Draw accuracy over seconds and over tokens, a row for every family of `points`."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
     from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
-    figure, axes = pyplot.subplots(len(points), 2, figsize=(10, 3.2 * len(points)), squeeze=False, sharey="row")
+    figure, axes = _pyplot().subplots(len(points), 2, figsize=(10, 3.2 * len(points)), squeeze=False, sharey="row")
     for row, (family, its) in zip(axes, points.items(), strict=True):
         for ax, (cost, label) in zip(row, COSTS.items(), strict=True):
             for kind, (colour, mark) in KINDS.items():
@@ -39,5 +35,69 @@ def cost_against_accuracy(points: Mapping[str, Sequence[Mapping[str, Any]]], pat
             ax.grid(alpha=0.25)
         row[0].set_ylabel(f"{family}: right, %")
     axes[0][1].legend(fontsize=8, frameon=False, loc="best")
+    _save(figure, path)
+
+
+def accuracy_and_length(points: Mapping[str, Sequence[tuple[int, float, float]]], path: Path) -> None:
+    """Draw accuracy and tokens over steps, and accuracy over tokens, a row for every arm; a line is a seed.
+
+    `points` has, by ``ARM-SEED``, (step, accuracy in points, tokens).
+    """
+    pyplot = _pyplot()
+    arms = list(dict.fromkeys(name.rpartition("-")[0] for name in points))
+    figure, axes = pyplot.subplots(len(arms), 3, figsize=(11, 2.5 * len(arms)), squeeze=False, sharey="col")
+    for row, arm in zip(axes, arms, strict=True):
+        for name, its in points.items():
+            if name.rpartition("-")[0] != arm:
+                continue
+            steps, accuracies, tokens = zip(*its, strict=True)
+            for ax, x, y in zip(row, (steps, steps, tokens), (accuracies, tokens, accuracies), strict=True):
+                ax.plot(x, y, linewidth=1, alpha=0.8, marker="." if x is tokens else None)
+        row[0].set_ylabel(f"{arm}: right, %")
+        row[1].set_ylabel("tokens")
+        row[2].set_ylabel("right, %")
+        for ax in row:
+            ax.grid(alpha=0.25)
+    for ax, label in zip(axes[-1], ("steps", "steps", "tokens a reply"), strict=True):
+        ax.set_xlabel(label)
+    _save(figure, path)
+
+
+def practice_curves(curves: Mapping[str, tuple[Sequence[float], Sequence[float], Any, Any]], path: Path) -> None:
+    """Draw pass@k over steps with its line, and what was foretold from the first quarter, with its interval.
+
+    `curves` has, by k: steps, rates, the curve of all of it, and that of its first quarter.
+    """
+    import numpy as np
+
+    pyplot = _pyplot()
+    figure, axes = pyplot.subplots(1, len(curves), figsize=(5 * len(curves), 3.4), squeeze=False)
+    for ax, (k, (steps, rates, whole, early)) in zip(axes[0], curves.items(), strict=True):
+        along = np.geomspace(min(steps), max(steps), 100)
+        low, high = early.interval(along)
+        ax.fill_between(along, 100 * low, 100 * high, color="#dd6600", alpha=0.15, linewidth=0)
+        ax.plot(along, 100 * early.at(along), color="#dd6600", label="foretold from the first quarter, 90 %")
+        ax.plot(along, 100 * whole.at(along), "--", color="#3366cc", label=f"log-linear, R² {whole.r_squared:.2f}")
+        ax.plot(steps, [100 * rate for rate in rates], "o", markersize=3, color="#222222", label="measured")
+        ax.axvline(max(steps) / 4, color="#999999", linewidth=0.8, linestyle=":")
+        ax.set_xscale("log")
+        ax.set_xlabel("steps")
+        ax.set_ylabel(f"pass@{k}, held out, %")
+        ax.grid(alpha=0.25)
+        ax.legend(fontsize=8, frameon=False)
+    _save(figure, path)
+
+
+def _pyplot() -> Any:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    return pyplot
+
+
+def _save(figure: Any, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
     figure.tight_layout()
     figure.savefig(path, dpi=110)

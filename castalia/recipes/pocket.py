@@ -37,7 +37,7 @@ def homework() -> Homework:
         measure=MeasureConfig(questions=20),
         training=TrainingConfig(
             minutes=3,
-            matrix_lr=0.002,
+            matrix_lr=0.001,
             other_lr=0.0003,
             schedule="wsd",
             decay_share=0.0,
