@@ -95,6 +95,11 @@ class Dealt(Iterator[list[Batch]]):
         """How the last step's rollouts did."""
         return self.practice.metrics
 
+    @property
+    def seconds(self) -> dict[str, float]:
+        """How long its parts took."""
+        return self.practice.seconds
+
     def __next__(self) -> list[Batch]:
         self.refresh()
         if self.processes.world == 1:

@@ -87,7 +87,6 @@ def practise(
         return measure(roll, tasks, homework.measure, difficulties, thinking) if processes.is_first else {}
 
     def look(line: dict[str, Any]) -> None:
-        line["clock"] |= practice.seconds
         if report:
             report(line)
         loader.guards.look(line["step"], line)

@@ -149,8 +149,8 @@ class Trainer:
         """Train to the end of the schedule.
 
         `loader` yields what each step learns from: a batch, or several. If it has a ``state``, that is kept in
-        checkpoints; if it has ``metrics``, they are added to those of the step. What `evaluate` returns is added now
-        and then. Every line of metrics also goes to `report`. `peak_flops` is the machine's operations a second, for
+        checkpoints; if it has ``metrics``, they are added to those of the step, and its ``seconds`` to what the clock
+        says. What `evaluate` returns is added now and then. Every line of metrics also goes to `report`. `peak_flops` is the machine's operations a second, for
         the share of it that is used.
         """
         config, progress = self.config, self.progress
@@ -177,6 +177,7 @@ class Trainer:
                 now = time.perf_counter()
                 elapsed, last_log = now - last_log, now
                 line = self._line(result, since, elapsed, peak_flops, waited) | getattr(loader, "metrics", {}) | line
+                line["clock"] |= getattr(loader, "seconds", {})
                 since = dict.fromkeys(since, 0)
                 if self.processes.is_first:
                     self.metrics.write(line)
