@@ -25,7 +25,7 @@ def recipe() -> Recipe:
             merging=0.1,
         ),
         feed=Feed(rows=6, length=384, streams=2),
-        training=TrainingConfig(minutes=9.5, other_lr=0.01),
+        training=TrainingConfig(minutes=8.5, other_lr=0.01),
     )
 
 
@@ -33,13 +33,12 @@ def homework() -> Homework:
     """Return what the model practises after school."""
     return Homework(
         name="pocket",
-        practice=PracticeConfig(tasks={"countdown": 1.0, "mazes": 1.0}),
+        practice=PracticeConfig(tasks={"countdown": 1.0, "mazes": 1.0}, ways={"medium act": 1.0}, algorithm="maxrl"),
         measure=MeasureConfig(questions=20),
         training=TrainingConfig(
-            minutes=3,
-            matrix_lr=0.001,
-            other_lr=0.0003,
-            schedule="wsd",
+            minutes=3.5,
+            matrix_lr=0.002,
+            other_lr=0.0005,
             decay_share=0.0,
             warmup_steps=5,
             log_every=1,
