@@ -84,7 +84,7 @@ class Mazes:
         solvable = rng.random() < 0.75
         length = rng.randint(shortest, level.longest)
         while True:
-            maze = _make(level, length, solvable, rng)
+            maze = make_maze(level, length, solvable, rng)
             if maze and (split == "out_of_range" or held_out(maze.identity()) == (split == "held_out")):
                 break
         questions = _ask(maze, range(shortest, level.longest + 1), solvable, rng)
@@ -175,7 +175,7 @@ def _pairs(rows: int, columns: int) -> list[Pair]:
     return across + [((r, c), (r + 1, c)) for r in range(rows - 1) for c in range(columns)]
 
 
-def _make(level: Level, length: int, solvable: bool, rng: random.Random) -> Maze | None:
+def make_maze(level: Level, length: int, solvable: bool, rng: random.Random) -> Maze | None:
     """Try to make a maze whose goal is `length` steps from the start; if not `solvable`, the way is then cut.
 
     Half of the solvable mazes fall into two parts as well, so that a part shut off says nothing about the goal.

@@ -150,8 +150,8 @@ class Trainer:
 
         `loader` yields what each step learns from: a batch, or several. If it has a ``state``, that is kept in
         checkpoints; if it has ``metrics``, they are added to those of the step, and its ``seconds`` to what the clock
-        says. What `evaluate` returns is added now and then. Every line of metrics also goes to `report`. `peak_flops` is the machine's operations a second, for
-        the share of it that is used.
+        says. What `evaluate` returns is added now and then. Every line of metrics also goes to `report`. `peak_flops`
+        is the machine's operations a second, for the share of it that is used.
         """
         config, progress = self.config, self.progress
         last_save = last_log = time.perf_counter()
