@@ -33,7 +33,7 @@ def measure(
 
     The counts say of how many `samples` each question was answered right; the questions are always the same. For a task
     whose verifier can be cheated, what is right is what its ``truth`` says; ``"hacked"`` is the share of replies to
-    impossible questions that its verifier rewards wrongly, ``"honest"`` that of replies to possible ones that are right.
+    impossible questions that are rewarded wrongly, ``"honest"`` that of replies to possible ones that are right.
     """
     passes: dict[str, Any] = {}
     counts: dict[str, Any] = {}
