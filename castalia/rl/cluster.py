@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from castalia.actions.action import Action
+from castalia.actions.catalog import build_actions
 from castalia.engine.engine import Engine
 from castalia.engine.request import Sampling
 from castalia.errors import RecipeError
@@ -49,8 +51,12 @@ class RayRollouts:
     def __call__(self, prompts: list[Prompt], count: int, sampling: Sampling) -> list[list[Rollout]]:
         """Return `count` rollouts of every prompt."""
         edges = np.linspace(0, len(prompts), len(self.rollers) + 1).astype(int).tolist()
+        # Actions hold what cannot be sent, as sandboxes: workers make their own, by name.
+        bare = [
+            (replace(p, thinking=replace(p.thinking, actions=None)), tuple(p.thinking.actions or ())) for p in prompts
+        ]
         shares = [
-            roller.roll.remote(prompts[start:stop], count, sampling, start)
+            roller.roll.remote(bare[start:stop], count, sampling, start)
             for roller, (start, stop) in zip(self.rollers, pairwise(edges), strict=True)
         ]
         return [rollouts for share in self.ray.get(shares) for rollouts in share]
@@ -68,11 +74,17 @@ class _Roller:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.model = Decoder(load_recipe_of(directory).model).to(self.device).eval()
         self.engine = Engine(self.model, load_perception(directory), memory=memory, positions=2048)
+        self.actions: dict[tuple[str, ...], dict[str, Action]] = {}
 
     def load(self, weights: dict[str, np.ndarray]) -> None:
         self.model.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in weights.items()})
 
-    def roll(self, prompts: list[Prompt], count: int, sampling: Sampling, first: int) -> list[list[Rollout]]:
+    def roll(
+        self, bare: list[tuple[Prompt, tuple[str, ...]]], count: int, sampling: Sampling, first: int
+    ) -> list[list[Rollout]]:
+        for names in {names for _, names in bare if names} - self.actions.keys():
+            self.actions[names] = build_actions(names)
+        prompts = [replace(p, thinking=replace(p.thinking, actions=self.actions.get(names))) for p, names in bare]
         return roll_out(self.engine, prompts, count, sampling, first)
 
 
