@@ -17,9 +17,8 @@ from typing import Any
 from harness import RESULTS, finish, options, trained
 
 from castalia.rl.defences import DefenceConfig
-from castalia.rl.homework import Homework, MeasureConfig, PracticeConfig
+from castalia.rl.homework import Homework, MeasureConfig, PracticeConfig, steady
 from castalia.rl.run import practise
-from castalia.training.config import TrainingConfig
 from castalia.training.metrics import read_metrics
 
 DEFENCES = {
@@ -58,11 +57,8 @@ def practised(source: Path, directory: Path, defences: DefenceConfig, steps: int
         practice=PracticeConfig({"loophole": 1.0}, (1, 2), tokens=64),
         defences=defences,
         measure=MeasureConfig(questions=60, samples=8, passes=(1, 8)),
-        training=TrainingConfig(
-            steps=steps, matrix_lr=0.001, other_lr=0.0003, decay_share=0.0, warmup_steps=5, log_every=1,
-            evaluate_every=max(1, steps // 6),
-        ),
-    )  # fmt: skip
+        training=steady(0, steps=steps, evaluate_every=max(1, steps // 6)),
+    )
     print(f"{directory.name}: {steps} steps", flush=True)
     practise(homework, source, directory)
     return read_metrics(directory / "metrics.jsonl")

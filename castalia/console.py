@@ -1,7 +1,7 @@
 """What a person sees in the terminal: progress of training, and tables of results."""
 
 import sys
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -77,17 +77,12 @@ def ways_table(ways: dict[str, dict[str, Any]]) -> Table:
     return table
 
 
-def passes_table(metrics: Sequence[dict[str, Any]]) -> Table:
-    """Return the table of pass@k before and after homework, by split and task."""
-    measured = [line["pass"] for line in metrics if "pass" in line]
+def passes_table(rates: dict[str, dict[str, tuple[float, float]]]) -> Table:
+    """Return the table of pass@k before and after homework, by task: ``{task: {k: (first, last)}}``."""
     table = Table(title="one of k replies exactly right, before and after", title_justify="left")
     table.add_column("task")
-    (first, *_), last = measured or [{}], measured[-1] if measured else {}
-    passes = list(dict.fromkeys(k for tasks in last.values() for rates in tasks.values() for k in rates))
-    for k in passes:
+    for k in next(iter(rates.values()), ()):
         table.add_column(f"pass@{k}", justify="right")
-    for split, tasks in last.items():
-        for task, rates in tasks.items():
-            cells = [f"{first[split][task][k]:.0%} → {rates[k]:.0%}" for k in passes]
-            table.add_row(task if split == "held_out" else f"{task}, {split.replace('_', ' ')}", *cells)
+    for name, passes in rates.items():
+        table.add_row(name, *(f"{first:.0%} → {last:.0%}" for first, last in passes.values()))
     return table

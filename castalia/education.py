@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import time
 import wave
 from collections.abc import Callable
@@ -24,7 +25,7 @@ from castalia.reasoning.effort import Thinking
 from castalia.reasoning.strategies import OneChain
 from castalia.rl.guards import CollapseError
 from castalia.rl.homework import Homework
-from castalia.rl.run import practise
+from castalia.rl.run import is_outdated, practise
 from castalia.tasks.task import Task
 from castalia.training.metrics import read_metrics
 from castalia.training.pretrain import pretrain
@@ -78,6 +79,9 @@ def educate(recipe: Recipe, directory: Path, homework: Homework | None = None, *
 
 def practise_in(homework: Homework, directory: Path) -> None:
     """Give the model of a run homework, kept inside its directory; one that collapses stays as it last was well."""
+    if is_outdated(directory / HOMEWORK, directory):
+        console.print("school has gone on since: homework begins anew")
+        shutil.rmtree(directory / HOMEWORK)
     actions = build_actions(("canvas", "tools", "agents"))
     with training_progress(homework.training.minutes, homework.training.steps, "homework") as report:
         try:

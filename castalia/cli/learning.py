@@ -95,6 +95,7 @@ def rl(
     steps: int | None = None,
     out: Path | None = None,
     workers: int = 0,
+    worker_gpus: float = 0.0,
     overrides: Set = (),
 ) -> None:
     """Give a trained model homework: it tries, replies are scored, and what scored well is learned.
@@ -111,11 +112,13 @@ def rl(
         steps: optimizer steps instead of minutes.
         out: run directory (default: runs/RECIPE-homework).
         workers: Ray actors that make the rollouts (default: this process makes them).
+        worker_gpus: GPUs of each of them.
         overrides: fields of the homework, as practice.algorithm=grpo.
     """
     from castalia.actions.catalog import build_actions
     from castalia.console import console, passes_table, training_progress
     from castalia.recipes import load_homework
+    from castalia.rl.measure import before_and_after
     from castalia.rl.run import practise
     from castalia.training.metrics import read_metrics
 
@@ -128,13 +131,14 @@ def rl(
             source or RUNS / made.name,
             directory,
             workers=workers,
+            worker_gpus=worker_gpus,
             actions=actions,
             report=report,
             warn=console.print,
         )
     if not trainer.processes.is_first:
         return
-    console.print(passes_table(read_metrics(directory / "metrics.jsonl")))
+    console.print(passes_table(before_and_after(read_metrics(directory / "metrics.jsonl"))))
     console.print(
         f"practised {trainer.progress.step} steps in {directory}; examine it: castalia eval {directory}", soft_wrap=True
     )

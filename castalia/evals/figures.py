@@ -15,11 +15,20 @@ from typing import Any
 import torch
 
 from castalia.errors import DataError
+from castalia.rl.measure import before_and_after
+from castalia.training.metrics import read_metrics
+from castalia.training.run import HOMEWORK
 
 BLOCK = re.compile(r"(<!-- figures: ([a-z_-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 """What is replaced: ``<!-- figures: training -->`` ... ``<!-- end -->`` holds the table of ``training.json``."""
 
 GOALS: dict[str, tuple[str, str]] = {
+    "trl_ratio": ("rollouts scored and trained a second, over TRL's GRPOTrainer", "≥ 5 times"),
+    "rollouts_per_second": ("rollouts generated, scored and trained a second", ""),
+    "trl_rollouts_per_second": ("the same, TRL", ""),
+    "generation_share": ("share of a step's time in generation", ""),
+    "scoring_share": ("share in scoring, weighing and packing", ""),
+    "training_share": ("share in training", ""),
     "hf_ratio_256": ("training step against Hugging Face's Llama of width 256, dense tokens", "≥ 1.15 times"),
     "hf_ratio_b64": ("tokens generated per second against Hugging Face's `generate`, width 192, batch 64", "≥ 5 times"),
     "hf_ratio_*_b*": ("tokens generated per second over Hugging Face's, at this width and batch", ""),
@@ -112,6 +121,10 @@ def write_figures(readme: Path, directory: Path) -> list[str]:
     return names
 
 
+HOMEWORK_GOALS = {"1": "≥ 10", "16": "≥ 0"}
+"""Points of pass@k that homework is to give."""
+
+
 def record_run(run: Path, directory: Path, results: Path, origin: dict[str, str]) -> Path:
     """Record the exam of a run as ``directory/NAME.json`` and keep its metrics and recipe under ``results/NAME``.
 
@@ -131,6 +144,13 @@ def record_run(run: Path, directory: Path, results: Path, origin: dict[str, str]
     kept.mkdir(parents=True, exist_ok=True)
     for name in ("metrics.jsonl", "recipe.json", "evaluation.json"):
         shutil.copyfile(run / name, kept / name)
+    if practised := read_metrics(run / HOMEWORK / "metrics.jsonl"):
+        shutil.copyfile(run / HOMEWORK / "metrics.jsonl", kept / "homework.jsonl")
+    for task, passes in before_and_after(practised).items():
+        for k, (before, after) in passes.items():
+            figures[name := f"homework_{task}_{k}"] = round(100 * (after - before), 1)
+            what = f"points of pass@{k} by homework, held out: {before:.1%} → {after:.1%}"
+            about[name] = what, HOMEWORK_GOALS.get(k, "")
     path = directory / f"{run.resolve().name}.json"
     path.write_text(json.dumps(origin | {"figures": figures, "about": about}, indent=2, ensure_ascii=False) + "\n")
     return path

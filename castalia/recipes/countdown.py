@@ -3,7 +3,7 @@
 from castalia.data.mixture import DataConfig
 from castalia.data.stream import Feed
 from castalia.model.config import ModelConfig
-from castalia.rl.homework import Homework, MeasureConfig, PracticeConfig
+from castalia.rl.homework import Homework, MeasureConfig, PracticeConfig, steady
 from castalia.training.config import TrainingConfig
 from castalia.training.recipe import Recipe
 
@@ -30,14 +30,5 @@ def homework() -> Homework:
         measure=MeasureConfig(splits=("held_out",), questions=40),
         rows=10,
         length=256,
-        training=TrainingConfig(
-            minutes=60,
-            matrix_lr=0.001,
-            other_lr=0.0003,
-            decay_share=0.0,
-            warmup_steps=5,
-            log_every=1,
-            evaluate_every=20,
-            checkpoint_seconds=60,
-        ),
+        training=steady(60),
     )

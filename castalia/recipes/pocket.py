@@ -4,7 +4,7 @@ from castalia.data.mixture import DataConfig
 from castalia.data.stream import Feed
 from castalia.model.config import ModelConfig
 from castalia.perception.perceive import PerceptionConfig
-from castalia.rl.homework import Homework, MeasureConfig, PracticeConfig
+from castalia.rl.homework import Homework, MeasureConfig, PracticeConfig, steady
 from castalia.training.config import TrainingConfig
 from castalia.training.recipe import Recipe
 
@@ -35,14 +35,5 @@ def homework() -> Homework:
         name="pocket",
         practice=PracticeConfig(tasks={"countdown": 1.0, "mazes": 1.0}, ways={"medium act": 1.0}, algorithm="maxrl"),
         measure=MeasureConfig(questions=20),
-        training=TrainingConfig(
-            minutes=3.5,
-            matrix_lr=0.002,
-            other_lr=0.0005,
-            decay_share=0.0,
-            warmup_steps=5,
-            log_every=1,
-            evaluate_every=1_000_000,
-            checkpoint_seconds=30,
-        ),
+        training=steady(3.5, matrix_lr=0.002, other_lr=0.0005, evaluate_every=1_000_000, checkpoint_seconds=30),
     )

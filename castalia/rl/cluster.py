@@ -22,14 +22,12 @@ from castalia.rl.rollouts import Prompt, Rollout, roll_out
 from castalia.training.distribution import Processes
 from castalia.training.run import load_perception, load_recipe_of
 
-Weights = dict[str, torch.Tensor]
-
 
 class RayRollouts:
     """Rolls out with `workers` Ray actors, each with an engine of its own for the model of the run at `directory`.
 
     Prompts are shared out in order; every reply is the one that a single engine would draw. Ray is started if nobody
-    has; each actor takes `gpus` GPUs. Raises RecipeError if Ray is not installed.
+    has; each actor takes a core and `gpus` GPUs. Raises RecipeError if Ray is not installed, or has too few cores.
     """
 
     def __init__(self, directory: Path, workers: int, memory: int, *, gpus: float = 0.0) -> None:
@@ -40,12 +38,14 @@ class RayRollouts:
         self.ray: Any = ray
         if not ray.is_initialized():
             ray.init(log_to_driver=False, include_dashboard=False)
+        if (cores := int(ray.cluster_resources().get("CPU", 0))) < workers:  # they would be waited for without end
+            raise RecipeError(f"{workers} workers need as many cores, and Ray has {cores}")
         make: Any = ray.remote(num_gpus=gpus, num_cpus=1)(_Roller)
         self.rollers: list[Any] = [make.remote(directory.resolve(), memory) for _ in range(workers)]
 
-    def load(self, weights: Weights) -> None:
-        """Give all workers these weights, whole and on the CPU: they are put into Ray's store once."""
-        stored = self.ray.put({name: tensor.numpy() for name, tensor in weights.items()})
+    def load(self, weights: dict[str, torch.Tensor]) -> None:
+        """Give all workers these weights, whole: they are put into Ray's store once."""
+        stored = self.ray.put({name: tensor.cpu().numpy() for name, tensor in weights.items()})
         self.ray.get([roller.load.remote(stored) for roller in self.rollers])
 
     def __call__(self, prompts: list[Prompt], count: int, sampling: Sampling) -> list[list[Rollout]]:

@@ -1,6 +1,7 @@
 """Homework: everything that a run of reinforcement learning is made of, as one typed value."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from castalia.rl.defences import DefenceConfig
 from castalia.rl.guards import GuardConfig
@@ -37,7 +38,7 @@ class PracticeConfig:
 
 @dataclass(frozen=True)
 class MeasureConfig:
-    """How pass@k is measured while practising (every `training.evaluate_every` steps)."""
+    """How pass@k is measured (every `training.evaluate_every` steps), in the first of `practice.ways` by its name."""
 
     splits: tuple[Split, ...] = ("held_out",)
     questions: int = 50
@@ -61,6 +62,18 @@ class ActingConfig:
     """For a right answer that agents found, by how much their longest path is shorter than all they wrote."""
 
 
+def steady(minutes: float, **settings: Any) -> TrainingConfig:
+    """Return how homework is trained: at small rates that stay as they are, every step told. `settings` are others."""
+    usual: dict[str, Any] = {
+        "matrix_lr": 0.001,
+        "other_lr": 0.0003,
+        "decay_share": 0.0,
+        "warmup_steps": 5,
+        "log_every": 1,
+    }
+    return TrainingConfig(minutes=minutes, **(usual | {"evaluate_every": 20} | settings))
+
+
 @dataclass(frozen=True)
 class Homework(Settings):
     """What is practised, rewarded, watched and measured. A batch is packed into `rows` of `length` positions."""
@@ -74,8 +87,4 @@ class Homework(Settings):
     measure: MeasureConfig = field(default_factory=MeasureConfig)
     rows: int = 6
     length: int = 384
-    training: TrainingConfig = field(
-        default_factory=lambda: TrainingConfig(
-            minutes=4, matrix_lr=0.002, other_lr=0.0003, warmup_steps=5, log_every=1, evaluate_every=20
-        )
-    )
+    training: TrainingConfig = field(default_factory=lambda: steady(4))

@@ -1,6 +1,6 @@
 """pass@k while practising: how often one of k replies is right, without bias, on questions nobody practised."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from math import comb
 from typing import Any
 
@@ -60,6 +60,20 @@ def measure(
             tokens.setdefault(split, {})[name] = sum(written) / len(written)
     found = {"pass": passes, "right": counts, "tokens": tokens}
     return found | ({"hacked": hacked, "honest": honest} if hacked else {})
+
+
+def before_and_after(metrics: Sequence[dict[str, Any]]) -> dict[str, dict[str, tuple[float, float]]]:
+    """Return ``{task: {k: (first, last)}}`` of what a run's metrics say of pass@k; {} if it was never measured.
+
+    The split is named beside the task where it is not the held-out one.
+    """
+    measured = [line["pass"] for line in metrics if "pass" in line]
+    found = {}
+    for split, tasks in (measured[-1] if measured else {}).items():
+        for task, rates in tasks.items():
+            name = task if split == "held_out" else f"{task}, {split.replace('_', ' ')}"
+            found[name] = {k: (measured[0][split][task][k], rate) for k, rate in rates.items()}
+    return found
 
 
 def _true(groups: list[Group], truth: Callable[[Example, str, int], Score]) -> tuple[float, float]:

@@ -87,6 +87,9 @@ class Practice(Iterator[list[Batch]]):
         self.penalty.observe(signs["accuracy"])
         self.step += 1
         fitting = [sequence for sequence in sequences if len(sequence) <= self.homework.length]
+        if not fitting:
+            shortest = min(map(len, sequences))
+            raise RecipeError(f"no rollout fits a row of length={self.homework.length}: the shortest has {shortest}")
         with self._timed("packing"):
             batches = list(pack(fitting, self.homework.rows, self.homework.length, self.pad))
         kept = sum(bool(self.algorithm.advantages(group.rewards()).any()) for group in groups)

@@ -20,7 +20,7 @@ from castalia.rl.guards import CollapseError, Guards
 from castalia.rl.homework import Homework
 from castalia.rl.measure import measure
 from castalia.rl.practice import Practice
-from castalia.rl.rollouts import roll_out
+from castalia.rl.rollouts import Roll, roll_out
 from castalia.training.checkpoint import list_checkpoints, replace_file
 from castalia.training.distribution import Processes
 from castalia.training.memory import keep_freed_memory
@@ -40,80 +40,91 @@ def practise(
     directory: Path,
     *,
     workers: int = 0,
+    worker_gpus: float = 0.0,
     actions: Mapping[str, Action] | None = None,
     report: Callable[[dict[str, Any]], None] | None = None,
     warn: Callable[[str], None] = print,
 ) -> Trainer:
     """Train the model of run `source` on `homework` in `directory`; an interrupted run goes on from its checkpoint.
 
-    Rollouts are made in this process, or by so many `workers` on a Ray cluster, which several processes (under
-    torchrun) need. `actions` may be used where a way to think acts. Every line of metrics is also handed to `report`.
-    Raises CollapseError if the run had to be stopped; its last good checkpoint is then its newest.
+    Rollouts are made in this process, or by so many `workers` on a Ray cluster, with `worker_gpus` each, which several
+    processes (under torchrun) need. `actions` may be used where a way to think acts. Every line of metrics is also
+    handed to `report`. Raises CollapseError if the run had to be stopped; its last good checkpoint is then its newest.
     """
     keep_freed_memory()
     processes = Processes()
-    if processes.world > 1 and not workers:
-        raise RecipeError("several processes train on what others roll out: give --workers, and a Ray cluster")
-    if processes.is_first:
-        open_homework(homework, source, directory)
-    processes.wait()
-    torch.manual_seed(homework.training.seed)
-    algorithm = build_algorithm(homework.practice.algorithm)
-    model = Decoder(load_recipe_of(directory).model)
-    model.load_state_dict(load_weights(source))
-    trainer = Trainer(model, homework.training, directory, processes, warn, algorithm.losses)
-    state = trainer.resume() or {}
-    if trainer.schedule.done(trainer.progress.step):
+    pool: RayRollouts | None = None
+    try:
+        if processes.world > 1 and not workers:
+            raise RecipeError("several processes train on what others roll out: give --workers, and a Ray cluster")
+        if processes.is_first:
+            open_homework(homework, source, directory)
+        processes.wait()
+        torch.manual_seed(homework.training.seed)
+        algorithm = build_algorithm(homework.practice.algorithm)
+        model = Decoder(load_recipe_of(directory).model)
+        model.load_state_dict(load_weights(source))
+        trainer = Trainer(model, homework.training, directory, processes, warn, algorithm.losses)
+        state = trainer.resume() or {}
+        if trainer.schedule.done(trainer.progress.step):
+            return trainer
+        perception = load_perception(directory)
+        tasks = {name: build_task(name) for name in homework.practice.tasks}
+        if workers and processes.is_first:
+            pool = RayRollouts(directory, workers, MEMORY, gpus=worker_gpus)
+        roll = pool or partial(roll_out, Engine(model, perception, memory=MEMORY, positions=POSITIONS))
+        practice = Practice(homework, roll, perception.special["pad"], tasks, algorithm, actions, state.get("practice"))
+
+        def refresh() -> None:
+            """Give the workers the weights as they are now; all processes take part."""
+            if workers:
+                weights = trainer.weights()
+                if pool:
+                    pool.load(weights)
+
+        loader = Dealt(practice, Guards(homework.guards, state.get("guards")), processes, refresh)
+        _train(trainer, loader, roll, report)
         return trainer
-    perception = load_perception(directory)
-    tasks = {name: build_task(name) for name in homework.practice.tasks}
-    pool = RayRollouts(directory, workers, MEMORY) if workers and processes.is_first else None
-    roll = pool or partial(roll_out, Engine(model, perception, memory=MEMORY, positions=POSITIONS))
+    finally:
+        if pool:
+            pool.close()
+        processes.close()
 
-    def refresh() -> None:
-        """Give the workers the weights as they are now; all processes take part."""
-        if workers:
-            weights = trainer.weights()
-            if pool:
-                pool.load(weights)
 
-    practice = Practice(homework, roll, perception.special["pad"], tasks, algorithm, actions, state.get("practice"))
-    loader = Dealt(practice, Guards(homework.guards, state.get("guards")), processes, refresh)
+def _train(trainer: Trainer, loader: Dealt, roll: Roll, report: Callable[[dict[str, Any]], None] | None) -> None:
+    """Practise to the end, measured and guarded."""
+    practice, is_first = loader.practice, trainer.processes.is_first
+    homework = practice.homework
 
     def evaluate() -> dict[str, Any]:
-        refresh()
-        thinking = next(iter(practice.ways.values()))
-        difficulties = homework.practice.difficulties
-        return measure(roll, tasks, homework.measure, difficulties, thinking) if processes.is_first else {}
+        loader.refresh()
+        thinking, difficulties = next(iter(practice.ways.values())), homework.practice.difficulties
+        return measure(roll, practice.tasks, homework.measure, difficulties, thinking) if is_first else {}
 
     def look(line: dict[str, Any]) -> None:
         if report:
             report(line)
         loader.guards.look(line["step"], line)
 
+    if trainer.progress.step == 0 and not read_metrics(trainer.metrics.path):
+        before = evaluate()
+        if is_first:
+            trainer.metrics.write({"step": 0, **before})
     try:
-        if trainer.progress.step == 0 and not read_metrics(directory / "metrics.jsonl"):
-            before = evaluate()
-            if processes.is_first:
-                trainer.metrics.write({"step": 0, **before})
         trainer.train(loader, evaluate=evaluate, report=look)
     except CollapseError as error:
-        _back_to(min(error.good, loader.guards.good), directory / "checkpoints")
+        _back_to(min(error.good, loader.guards.good), trainer.directory / "checkpoints")
         raise
-    finally:
-        if pool:
-            pool.close()
-        processes.close()
-    return trainer
 
 
-def open_homework(homework: Homework, source: Path, directory: Path) -> Homework:
-    """Make `directory` ready: recipe and tokenizer of `source`, ``homework.json``; return the homework.
+def open_homework(homework: Homework, source: Path, directory: Path) -> None:
+    """Make `directory` ready: ``homework.json``, recipe and tokenizer of `source`.
 
-    An existing run is opened instead if its homework is the same, up to how long it is; otherwise RecipeError.
+    An existing run is opened instead if its homework is the same, up to how long it is, and the model that it began
+    with; otherwise RecipeError.
     """
-    path = directory / "homework.json"
-    said: dict[str, Any] = homework.to_json() | {"source": source.name}
+    path, recipe = directory / "homework.json", load_recipe_of(source)
+    said: dict[str, Any] = homework.to_json() | {"source": source.name, "schooled": steps_of(source)}
     if path.exists():
         old = json.loads(path.read_text())
         length = {name: old["training"][name] for name in LENGTH_FIELDS}
@@ -121,13 +132,21 @@ def open_homework(homework: Homework, source: Path, directory: Path) -> Homework
             raise RecipeError(f"{directory} holds another homework: choose another --out, or delete it")
     elif (directory / "recipe.json").exists():
         raise RecipeError(f"{directory} holds a run that is no homework: choose another --out")
-    else:
-        load_recipe_of(source)  # it is a run
-        directory.mkdir(parents=True, exist_ok=True)
-        for name in ("recipe.json", "tokenizer.json"):
-            shutil.copy(source / name, directory / name)
-    replace_file(path, json.dumps(said, indent=2))
-    return homework
+    directory.mkdir(parents=True, exist_ok=True)
+    replace_file(path, json.dumps(said, indent=2))  # the first: what lacks the others is still known for what it is
+    replace_file(directory / "tokenizer.json", (source / "tokenizer.json").read_text())
+    replace_file(directory / "recipe.json", json.dumps(recipe.to_json(), indent=2))
+
+
+def steps_of(source: Path) -> int:
+    """Return how many steps of school a run has had, by its newest checkpoint; 0 without one."""
+    return max((int(path.name.removeprefix("step-")) for path in list_checkpoints(source / "checkpoints")), default=0)
+
+
+def is_outdated(directory: Path, source: Path) -> bool:
+    """Say whether the homework in `directory` began with a model that has been to school for longer since."""
+    path = directory / "homework.json"
+    return path.exists() and json.loads(path.read_text()).get("schooled") != steps_of(source)
 
 
 def _back_to(step: int, checkpoints: Path) -> None:

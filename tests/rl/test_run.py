@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,7 +25,7 @@ from castalia.rl.cluster import RayRollouts, deal
 from castalia.rl.guards import CollapseError
 from castalia.rl.homework import Homework
 from castalia.rl.rollouts import Prompt, roll_out
-from castalia.rl.run import practise
+from castalia.rl.run import is_outdated, open_homework, practise
 from castalia.tasks.countdown import Countdown
 from castalia.tasks.task import Example, Score
 from castalia.training.checkpoint import list_checkpoints
@@ -136,6 +137,43 @@ def test_who_has_another_homework_or_none_is_told(schooled: Path, homework: Home
         load_homework("school")
     with pytest.raises(RecipeError, match="did you mean 'medium'"):
         practise(done.override({"practice.ways": "medum:1"}), schooled, tmp_path / "misspelt")
+
+
+def test_rows_that_nothing_fits_are_refused_with_what_they_would_have_to_hold(
+    schooled: Path, homework: Homework, tmp_path: Path
+) -> None:
+    with pytest.raises(RecipeError, match=r"no rollout fits a row of length=8: the shortest has \d+"):
+        practise(homework.override({"length": "8"}), schooled, tmp_path / "run")
+
+
+def test_a_run_that_was_killed_as_it_was_made_can_still_be_begun(
+    schooled: Path, homework: Homework, tmp_path: Path
+) -> None:
+    open_homework(homework, schooled, tmp_path / "run")
+    for name in ("recipe.json", "tokenizer.json"):
+        (tmp_path / "run" / name).unlink()
+    open_homework(homework, schooled, tmp_path / "run")
+    assert (tmp_path / "run" / "recipe.json").read_text() == (schooled / "recipe.json").read_text()
+
+
+def test_homework_is_outdated_once_school_goes_on(schooled: Path, homework: Homework, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    shutil.copytree(schooled, source)
+    open_homework(homework, source, source / "homework")
+    assert not is_outdated(source / "homework", source)
+    (source / "checkpoints" / "step-00999999").mkdir()
+    assert is_outdated(source / "homework", source)
+    with pytest.raises(RecipeError, match="holds another homework"):
+        open_homework(homework, source, source / "homework")
+
+
+def test_more_workers_than_cores_are_refused_and_not_waited_for(schooled: Path) -> None:
+    ray = pytest.importorskip("ray")
+    try:
+        with pytest.raises(RecipeError, match="5000 workers need as many cores"):
+            RayRollouts(schooled, 5000, 64 << 20)
+    finally:
+        ray.shutdown()
 
 
 def test_ray_workers_draw_what_one_engine_draws(schooled: Path) -> None:
