@@ -1,6 +1,6 @@
 """Homework: everything that a run of reinforcement learning is made of, as one typed value."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from castalia.rl.defences import DefenceConfig
@@ -64,14 +64,16 @@ class ActingConfig:
 
 def steady(minutes: float, **settings: Any) -> TrainingConfig:
     """Return how homework is trained: at small rates that stay as they are, every step told. `settings` are others."""
-    usual: dict[str, Any] = {
-        "matrix_lr": 0.001,
-        "other_lr": 0.0003,
-        "decay_share": 0.0,
-        "warmup_steps": 5,
-        "log_every": 1,
-    }
-    return TrainingConfig(minutes=minutes, **(usual | {"evaluate_every": 20} | settings))
+    steadily = TrainingConfig(
+        minutes=minutes,
+        matrix_lr=0.001,
+        other_lr=0.0003,
+        decay_share=0.0,
+        warmup_steps=5,
+        log_every=1,
+        evaluate_every=20,
+    )
+    return replace(steadily, **settings)
 
 
 @dataclass(frozen=True)
