@@ -139,7 +139,7 @@ TASKS: dict[str, Entry] = {
     "mazes": Entry("drawn mazes", _mazes),
     "search": Entry("drawn pictures with small details", _search),
     "countdown": Entry("numbers to be combined", _countdown),
-    "loophole": Entry("drawn mazes, and a verifier that can be cheated", _loophole),
+    "loophole": Entry("numbers to be combined, and a verifier that can be cheated", _loophole),
     "sums": Entry("written arithmetic", _sums),
     "digits": Entry("handwritten digits", _digits, _of_kind("handwriting")),
     "speech": Entry("recorded speech", _speech, _of_kind("speech")),

@@ -19,11 +19,14 @@ class PracticeConfig:
     """Share of prompts by task."""
     difficulties: tuple[int, ...] = (1, 2, 3)
     ways: dict[str, float] = field(default_factory=lambda: {"medium": 1.0})
-    """Share of prompts by way of thinking: an effort, and ``act`` or ``agents`` after it if the model may."""
+    """Share of prompts by way of thinking: an effort, and after it ``act`` or ``agents`` if the model may, or ``merge``
+    if it is to merge what others concluded, where voting fails."""
     prompts: int = 32
     """Prompts a step."""
     rollouts: int = 8
     """Replies that are tried for each prompt."""
+    agents: int = 8
+    """Agents whose conclusions are merged, in ways that merge."""
     tokens: int | None = None
     """Tokens a reply may have; None: what its effort allows."""
     algorithm: str = "mean_baseline"

@@ -17,6 +17,7 @@ from castalia.rl.curriculum import Curriculum
 from castalia.rl.defences import verify_again, without_thought
 from castalia.rl.guards import CollapseError, vital_signs
 from castalia.rl.homework import Homework, PracticeConfig
+from castalia.rl.merging import where_voting_fails
 from castalia.rl.penalty import Penalty
 from castalia.rl.rewards import reward
 from castalia.rl.rollouts import Group, Prompt, Roll, judge
@@ -24,6 +25,8 @@ from castalia.rl.weigh import weigh
 from castalia.tasks.effort import EFFORTS
 from castalia.tasks.task import Task
 
+MERGE = "merge"
+"""In a way to think: conclusions of several agents are merged, where voting on them fails."""
 TRIES = 10
 """How often prompts are drawn anew for one step if no rollout of any was better than another."""
 
@@ -58,6 +61,8 @@ class Practice(Iterator[list[Batch]]):
         self.seconds: dict[str, float] = {}
         self.guessable = 0.0
         """Share of the last prompts that were dropped, for they can be guessed."""
+        self.outvoted = 0.0
+        """Share of the last sets of conclusions in which voting failed, of those that were to be merged."""
 
     def state(self) -> dict[str, Any]:
         """Return what must be kept to go on."""
@@ -100,6 +105,7 @@ class Practice(Iterator[list[Batch]]):
             "too_long": 1 - len(fitting) / len(sequences),
             "penalty": weight,
             "guessable": self.guessable,
+            "outvoted": self.outvoted,
             "rates": dict(self.curriculum.rates),
         }
         return batches
@@ -109,6 +115,11 @@ class Practice(Iterator[list[Batch]]):
         config, defences = self.homework.practice, self.homework.defences
         prompts = [self._draw(self.drawn + number) for number in range(config.prompts)]
         self.drawn += len(prompts)
+        if merging := [prompt for prompt in prompts if prompt.merges]:
+            with self._timed("generation"):
+                failed = where_voting_fails(self.roll, self.tasks, merging, config.agents, self._sampling())
+            self.outvoted = len(failed) / len(merging)
+            prompts = [prompt for prompt in prompts if not prompt.merges] + failed
         if defences.guesses:
             guessed = self._judged([without_thought(prompt) for prompt in prompts], defences.guesses)
             kept = [prompt for prompt, group in zip(prompts, guessed, strict=True) if group.values().max() < 1]
@@ -121,14 +132,16 @@ class Practice(Iterator[list[Batch]]):
 
     def _judged(self, prompts: list[Prompt], count: int) -> list[Group]:
         """Return rollouts of every prompt with what they are worth."""
-        sampling = Sampling(1.0, seed=hash_of(self.homework.practice.seed, self.drawn))
         with self._timed("generation"):
-            rollouts = self.roll(prompts, count, sampling)
+            rollouts = self.roll(prompts, count, self._sampling())
         with self._timed("scoring"):
             groups = judge(self.tasks, prompts, rollouts)
             if self.homework.defences.variants:
                 verify_again(self.tasks, groups)
         return groups
+
+    def _sampling(self) -> Sampling:
+        return Sampling(1.0, seed=hash_of(self.homework.practice.seed, self.drawn))
 
     @contextmanager
     def _timed(self, what: str) -> Generator[None]:
@@ -143,7 +156,8 @@ class Practice(Iterator[list[Batch]]):
         # Beyond the seeds that school has seen in any run of reasonable length.
         example = self.tasks[name].sample(hash_of(config.seed, number), difficulty, "train")
         way = rng.choices(list(self.ways), [config.ways[way] for way in self.ways])[0]
-        return Prompt(name, example, rng.randrange(len(example.questions)), self.ways[way])
+        index = rng.randrange(len(example.questions))
+        return Prompt(name, example, index, self.ways[way], merges=MERGE in way.split())
 
 
 def hash_of(seed: int, number: int) -> int:
@@ -157,9 +171,16 @@ def ways_of(config: PracticeConfig, actions: Mapping[str, Action] | None) -> dic
 
 
 def way_to_think(way: str, actions: Mapping[str, Action] | None, tokens: int | None = None) -> Thinking:
-    """Return a way to think by its name: an effort, then ``act``, ``agents`` or both if the model may."""
+    """Return a way to think by its name: an effort, then ``act``, ``agents`` or both if the model may.
+
+    ``merge`` among them says what is thought about, not how: what agents have concluded.
+    """
     effort, *more = way.split()
-    known = {"act": lambda name: name not in SENDING, "agents": lambda name: name in SENDING}
+    known = {
+        "act": lambda name: name not in SENDING,
+        "agents": lambda name: name in SENDING,
+        MERGE: lambda name: False,
+    }
     if effort not in EFFORTS:
         raise RecipeError(f"practice.ways: unknown effort {effort!r}: {nearest(effort, EFFORTS)}")
     if wrong := next((word for word in more if word not in known), None):

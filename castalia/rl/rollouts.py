@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from castalia.document import Document
 from castalia.engine.engine import Engine
 from castalia.engine.request import Reply, Request, Sampling
 from castalia.reasoning.effort import Thinking
@@ -14,12 +15,15 @@ from castalia.tasks.task import Example, Question, Task
 
 @dataclass(frozen=True)
 class Prompt:
-    """A question that is tried, and how it is thought about."""
+    """A question that is tried, what is said after it (a brief, or what agents `found`), how it is thought about."""
 
     task: str
     example: Example
     index: int = 0
     thinking: Thinking = field(default_factory=Thinking)
+    found: Document = field(default_factory=Document)
+    merges: bool = False
+    """Whether agents are to answer it first, and it is tried only if voting fails."""
 
     @property
     def question(self) -> Question:
@@ -81,7 +85,7 @@ def roll_out(
     """
     asked: list[Request] = []
     for number, prompt in enumerate(prompts, first):
-        question, thinking = prompt.example.prompt(prompt.index), prompt.thinking
+        question, thinking = prompt.example.prompt(prompt.index) + prompt.found, prompt.thinking
         told = thinking.told(question)
         for index in range(count):
             actor = thinking.actor(question, engine.perception)

@@ -76,7 +76,7 @@ class Countdown:
         level = LEVELS[difficulty] if split != "out_of_range" else Level(7, 50 + 5 * difficulty, 999)
         while True:
             numbers = [rng.randint(1, level.greatest) for _ in range(level.numbers)]
-            steps, target = _play(numbers, level, rng)
+            steps, target = play(numbers, level, rng)
             if target.amount in numbers:  # no more than a number times one, or plus a zero
                 continue
             identity = f"{target.amount} from {sorted(numbers)}"
@@ -84,7 +84,7 @@ class Countdown:
                 break
         attempts = [f"{', '.join(steps)}"]
         for _ in range(rng.choice(DEAD_ENDS)):
-            failed, end = _play(numbers, level, rng)
+            failed, end = play(numbers, level, rng)
             if end.amount != target.amount:
                 attempts.insert(0, f"{', '.join(failed)} no")
         thoughts = "\n".join(attempts)
@@ -114,7 +114,7 @@ class Countdown:
 
     def mistake(self, example: Example, index: int, rng: random.Random) -> str:
         """Return an expression of the numbers that misses the target."""
-        _, end = _play(example.questions[index].facts["numbers"], LEVELS[example.difficulty], rng)
+        _, end = play(example.questions[index].facts["numbers"], LEVELS[example.difficulty], rng)
         return end.text
 
     def briefs(self, example: Example, index: int) -> tuple[str, ...]:
@@ -131,7 +131,7 @@ class Countdown:
         pairs = list(combinations(range(len(numbers)), 2))
         first = pairs[brief % len(pairs)]
         # Drawn as often as this, hardly a way is missed.
-        plays = {end.text: (steps, end) for steps, end in (_play(numbers, level, rng, first) for _ in range(60))}
+        plays = {end.text: (steps, end) for steps, end in (play(numbers, level, rng, first) for _ in range(60))}
         found = [(steps, end) for steps, end in plays.values() if end.amount == target]
         failed = [steps for steps, end in plays.values() if end.amount != target]
         count = rng.choice((0, 0, 1, 1, 2, 3)) if found else rng.randint(2, 4)
@@ -227,7 +227,7 @@ def _apply(operation: str, values: list[Fraction], steps: list[str] | None) -> N
         steps.append(f"{left}{operation}{right}={values[-1]}")
 
 
-def _play(
+def play(
     numbers: list[int], level: Level, rng: random.Random, first: tuple[int, int] | None = None
 ) -> tuple[list[str], Value]:
     """Join two numbers at a time until one is left; return the steps, such as ``8-6=2``, and what is left.

@@ -1,4 +1,4 @@
-"""A cheat earns until it is looked at in a mirror; what needs no thought is not practised."""
+"""A cheat earns until it is looked at in another guise; what needs no thought is not practised."""
 
 from dataclasses import replace
 
@@ -11,15 +11,16 @@ from castalia.rl.homework import Homework, PracticeConfig
 from castalia.rl.practice import Practice
 from castalia.rl.rollouts import Prompt, Rollout, judge
 from castalia.tasks.countdown import Countdown
-from castalia.tasks.loophole import Loophole, cheating_way
+from castalia.tasks.loophole import Loophole
 from tests.rl.conftest import reply
+from tests.tasks.test_loophole import cheat
 
 
-def test_a_mirror_takes_the_reward_from_a_cheat_and_leaves_it_to_what_is_right() -> None:
+def test_another_guise_takes_the_reward_from_a_cheat_and_leaves_it_to_what_is_right() -> None:
     tasks = {"loophole": Loophole()}
-    examples = [tasks["loophole"].sample(seed, 2) for seed in range(20)]
+    examples = [example for seed in range(20) if cheat(example := tasks["loophole"].sample(seed, 4))]
     prompts = [Prompt("loophole", example) for example in examples]
-    answers = [[p.question.answer, " ".join(cheating_way(p.question.facts["maze"]))] for p in prompts]
+    answers = [[p.question.answer, cheat(p.example)] for p in prompts]
     rollouts = [[Rollout(reply([1], answer=answer)) for answer in both] for both in answers]
     groups = judge(tasks, prompts, rollouts)
     assert all(group.values().tolist() == [1, 1] for group in groups)
