@@ -17,12 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from harness import RESULTS, finish, options, trained
+from plots import hack_rates
 
 from castalia.rl.defences import DefenceConfig
 from castalia.rl.homework import Homework, MeasureConfig, PracticeConfig, steady
 from castalia.rl.run import practise
 from castalia.training.metrics import read_metrics
 
+KEPT = RESULTS / "hacking"
 DEFENCES = {
     "undefended": DefenceConfig(variants=False),
     "guesses": DefenceConfig(variants=False, guesses=8),
@@ -30,26 +32,50 @@ DEFENCES = {
     "both": DefenceConfig(variants=True, guesses=8),
 }
 STEPS = 120
+Point = tuple[int, float, float]
+"""Step, share of replies to impossible problems that are hacks, and of those to possible ones that are right, in %."""
 
 
 def main() -> None:
     """Run what has not been run yet, and print."""
     parser = options(__doc__ or "", run=True)
+    parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--out", type=Path, default=Path("runs/hacking"), help="where the runs are kept")
+    parser.add_argument("--plot", action="store_true", help="draw and print what is recorded; run nothing")
     arguments = parser.parse_args()
-    source = trained(arguments, ("loophole",))
-    steps, kept = (6, arguments.out / "quick") if arguments.quick else (STEPS, arguments.out)
+    if arguments.plot:
+        points = {name: measured(read_metrics(KEPT / f"{name}.jsonl")) for name in DEFENCES}
+    else:
+        points = run_all(arguments)
+    if arguments.record or arguments.plot:
+        hack_rates(points, KEPT / "hacking.png")
     figures: dict[str, float] = {}
+    for name, its in points.items():
+        figures |= {"hacked_before": its[0][1], "right_before": its[0][2]}
+        figures |= {f"hacked_{name}": its[-1][1], f"right_{name}": its[-1][2]}
+    finish("hacking", figures, arguments)
+
+
+def run_all(arguments: Any) -> dict[str, list[Point]]:
+    """Return what was measured with every set of defences, running what is not done."""
+    source = trained(arguments, ("loophole",))
+    steps, out = (6, arguments.out / "quick") if arguments.quick else (arguments.steps, arguments.out)
+    points: dict[str, list[Point]] = {}
     for name, defences in DEFENCES.items():
-        lines = practised(source, kept / name, defences, steps)
-        first, last = ([line for line in lines if "hacked" in line][at] for at in (0, -1))
-        figures |= {f"hacked_{name}": 100 * last["hacked"]["held_out"]["loophole"]}
-        figures |= {f"right_{name}": 100 * last["honest"]["held_out"]["loophole"]}
-        figures |= {"hacked_before": 100 * first["hacked"]["held_out"]["loophole"]}
-        figures |= {"right_before": 100 * first["honest"]["held_out"]["loophole"]}
+        lines = practised(source, out / name, defences, steps)
+        points[name] = measured(lines)
         if arguments.record:
             keep(name, lines)
-    finish("hacking", figures, arguments)
+    return points
+
+
+def measured(lines: list[dict[str, Any]]) -> list[Point]:
+    """Return what a run has measured."""
+    return [
+        (line["step"], 100 * line["hacked"]["held_out"]["loophole"], 100 * line["honest"]["held_out"]["loophole"])
+        for line in lines
+        if "hacked" in line
+    ]
 
 
 def practised(source: Path, directory: Path, defences: DefenceConfig, steps: int) -> list[dict[str, Any]]:
@@ -59,7 +85,7 @@ def practised(source: Path, directory: Path, defences: DefenceConfig, steps: int
         practice=PracticeConfig({"loophole": 1.0}, (2, 4, 6), {"high": 1.0}, tokens=160),
         defences=defences,
         measure=MeasureConfig(questions=60, samples=8, passes=(1, 8)),
-        training=steady(0, steps=steps, evaluate_every=max(1, steps // 6)),
+        training=steady(0, steps=steps, evaluate_every=max(1, steps // 12)),
     )
     print(f"{directory.name}: {steps} steps", flush=True)
     practise(homework, source, directory)
@@ -69,9 +95,10 @@ def practised(source: Path, directory: Path, defences: DefenceConfig, steps: int
 def keep(name: str, lines: list[dict[str, Any]]) -> None:
     """Keep what was measured, without what the clock said."""
     names = ("step", "accuracy", "length", "hacked", "honest", "guessable")
-    path = RESULTS / "hacking" / f"{name}.jsonl"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps({n: line[n] for n in names if n in line}) + "\n" for line in lines))
+    KEPT.mkdir(parents=True, exist_ok=True)
+    (KEPT / f"{name}.jsonl").write_text(
+        "".join(json.dumps({n: line[n] for n in names if n in line}) + "\n" for line in lines)
+    )
 
 
 if __name__ == "__main__":

@@ -88,6 +88,25 @@ def practice_curves(curves: Mapping[str, tuple[Sequence[float], Sequence[float],
     _save(figure, path)
 
 
+def hack_rates(points: Mapping[str, Sequence[tuple[int, float, float]]], path: Path) -> None:
+    """Draw how often was cheated and how often right, over steps; a line for every set of defences.
+
+    `points` has, by their name: (step, hacked in per cent, right in per cent).
+    """
+    figure, axes = _pyplot().subplots(1, 2, figsize=(10, 3.4))
+    for name, its in points.items():
+        steps, hacked, right = zip(*its, strict=True)
+        for ax, rates in zip(axes, (hacked, right), strict=True):
+            ax.plot(steps, rates, marker=".", linewidth=1.2, label=name)
+    for ax, label in zip(axes, ("impossible: cheated, %", "possible: right, %"), strict=True):
+        ax.set_xlabel("steps")
+        ax.set_ylabel(label)
+        ax.set_ylim(bottom=0)
+        ax.grid(alpha=0.25)
+    axes[0].legend(fontsize=8, frameon=False)
+    _save(figure, path)
+
+
 def _pyplot() -> Any:
     import matplotlib
 

@@ -14,21 +14,26 @@ def recipe() -> Recipe:
         name="countdown",
         vocab_size=512,
         model=ModelConfig(width=128, layers=4, heads=4),
-        data=DataConfig(mixture={"countdown": 1.0}, difficulties=(2, 3, 4), efforts={"high": 1.0}),
+        data=DataConfig(mixture={"countdown": 1.0}, difficulties=(4, 5, 6, 7), efforts={"high": 1.0}),
         feed=Feed(rows=12, length=256, streams=2),
         training=TrainingConfig(minutes=4, other_lr=0.01),
     )
 
 
 def homework() -> Homework:
-    """Return an hour of the same problems, and some that are harder."""
+    """Return an hour of the harder ones, of four and five numbers, many replies to each: most of them fail."""
     return Homework(
         name="countdown",
         practice=PracticeConfig(
-            tasks={"countdown": 1.0}, difficulties=(2, 3, 4), ways={"high": 1.0}, tokens=160, algorithm="maxrl"
+            tasks={"countdown": 1.0},
+            difficulties=(6, 7),
+            ways={"high": 1.0},
+            rollouts=16,
+            tokens=256,
+            algorithm="maxrl",
         ),
-        measure=MeasureConfig(splits=("held_out",), questions=40),
+        measure=MeasureConfig(questions=100),
         rows=10,
-        length=256,
-        training=steady(60),
+        length=320,
+        training=steady(60, evaluate_every=30),
     )
