@@ -8,8 +8,9 @@ Homework on countdown with four arms (none, constant, gated, alternating) over s
 model; the penalty begins after a quarter. It takes hours; every run can be interrupted and goes on. A run has
 compressed where its thoughts are shortest after having been longest, and extended again by how much they grow from
 there to its end. Figures are medians over seeds, an arm each: `shorter` in per cent; `kept`, accuracy at the shortest
-less at the longest before; `extended` in per cent; `gained`, accuracy at the end less at the longest before;
-`over_none`, accuracy at the end less that of the arm without a penalty, same seed. Accuracies are pass@1 on held-out
+less at the longest before; `extended` in per cent; `gained`, the best accuracy after the shortest, of no more tokens
+than the longest had, less that at the longest; `over_none`, accuracy at the end less that of the arm without a penalty,
+same seed; `over_none_equal`, the same less the best of that arm with no more tokens. Accuracies are pass@1 on held-out
 problems, in points.
 """
 
@@ -61,7 +62,8 @@ def run_all(arguments: Any) -> dict[str, list[Point]]:
             settings = {
                 "practice.seed": seed, "training.seed": seed, "training.steps": steps, "penalty.arm": arm,
                 "penalty.begins": steps // 4, "penalty.phase": steps // 4, "practice.algorithm": "mean_baseline",
-                "training.evaluate_every": max(1, steps // 32), "measure.passes": "1,4,16",
+                "training.evaluate_every": max(1, steps // 32), "measure.samples": 8, "measure.passes": "1,8",
+                "practice.difficulties": "4,5", "practice.rollouts": 8, "practice.tokens": 160, "length": 224,
             }  # fmt: skip
             name = f"{arm}-{seed}"
             print(f"{name}: {steps} steps", flush=True)
@@ -96,6 +98,12 @@ def phases(points: list[Point]) -> tuple[Point, Point, Point]:
     return longest, shortest, points[-1]
 
 
+def best_within(tokens: float, points: list[Point]) -> float:
+    """Return the best accuracy of so many tokens at most; that of the fewest tokens where none has so few."""
+    within = [point[1] for point in points if point[2] <= tokens]
+    return max(within) if within else min(points, key=lambda point: point[2])[1]
+
+
 def summary(points: dict[str, list[Point]]) -> dict[str, float]:
     """Return the figures of every arm, medians over seeds."""
     figures: dict[str, float] = {}
@@ -104,14 +112,15 @@ def summary(points: dict[str, list[Point]]) -> dict[str, float]:
         rows = []
         for name, its in mine.items():
             before, short, end = phases(its)
-            control = points.get(f"none-{name.rpartition('-')[2]}", its)[-1]
+            control = points.get(f"none-{name.rpartition('-')[2]}", its)
             rows.append(
                 {
                     "shorter": 100 * (1 - short[2] / before[2]),
                     "kept": short[1] - before[1],
                     "extended": 100 * (end[2] / short[2] - 1),
-                    "gained": end[1] - before[1],
-                    "over_none": end[1] - control[1],
+                    "gained": best_within(before[2], [p for p in its if p[0] >= short[0]]) - before[1],
+                    "over_none": end[1] - control[-1][1],
+                    "over_none_equal": end[1] - best_within(end[2], control),
                     "accuracy": end[1],
                     "tokens": end[2],
                 }

@@ -35,5 +35,5 @@ def homework() -> Homework:
         measure=MeasureConfig(questions=100),
         rows=10,
         length=320,
-        training=steady(60, evaluate_every=30),
+        training=steady(60, evaluate_every=20),
     )
