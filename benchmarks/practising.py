@@ -16,10 +16,12 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from harness import RESULTS, finish, options
 from plots import practice_curves
 
-from castalia.forecast.practice import Curve, fit, foretell
+from castalia.forecast.fits import Fit, fit
+from castalia.forecast.practice import LogLinear, Saturating, foretell
 from castalia.training.metrics import read_metrics
 
 KEPT = RESULTS / "practising"
@@ -33,14 +35,14 @@ def main() -> None:
     arguments = parser.parse_args()
     lines = read_lines(arguments)
     (task,) = {task for line in lines if "pass" in line for task in line["pass"]["held_out"]}
-    curves: dict[str, tuple[list[float], list[float], Curve, Curve]] = {}
+    curves: dict[str, tuple[list[float], list[float], Fit, Fit]] = {}
     figures: dict[str, float] = {}
     for k in ("1", "16"):
         points = [(line["step"], line["pass"]["held_out"][task][k]) for line in lines if "pass" in line]
         start = points[0][1]
         steps, rates = [step for step, _ in points[1:]], [rate for _, rate in points[1:]]
-        whole = fit(steps, rates, "log_linear")
-        foretold = [foretell(steps, rates, form, start=start) for form in ("log_linear", "saturating")]
+        whole = fit(LogLinear(), np.array(steps), np.array(rates))
+        foretold = [foretell(steps, rates, form) for form in (LogLinear(), Saturating(start))]
         early, error = max(foretold, key=lambda found: found[0].r_squared)
         figures |= {f"r_squared_{k}": whole.r_squared, f"gain_{k}": 100 * (rates[-1] - start)}
         figures |= {f"forecast_error_{k}": error}

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from castalia.engine.kernel import PANEL, LayerInC, Reach, StackInC, compiled, pointer
 from castalia.model.attention import rotary_angles
-from castalia.model.decoder import Block, Decoder, ModelInput, norm
+from castalia.model.block import Block, norm
+from castalia.model.decoder import Decoder, ModelInput
 from castalia.model.mlp import MLP
 
 

@@ -39,6 +39,9 @@ class ModelConfig:
     grid: int = 64
     """Rows, and columns, of patches with a learned embedding that is added to the patch, from which its place can be
     read (rotary positions only say how far two things are apart); what lies beyond shares the last. 0 means none."""
+    vision_layers: int = 0
+    """Layers of a separate encoder, in which the patches of a picture see one another before they are projected into
+    the sequence; 0: patches go straight in."""
     value_embeddings: bool = True
     """Add a learned embedding of the token to the values of the first and the last layer."""
     softcap: float = 20.0
@@ -55,7 +58,7 @@ class ModelConfig:
         for name in ("vocab_size", "patch_values", "frame_values", "width", "layers", "heads", "global_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("window", "grid"):
+        for name in ("window", "grid", "vision_layers"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must be 0 (none) or more, got {getattr(self, name)}")
         if self.width % self.heads or self.head_dim % 8:

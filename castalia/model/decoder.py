@@ -9,9 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from castalia.model.attention import Cache, attend, attention_masks, rotary_angles, rotate
+from castalia.model.attention import Cache, attention_masks, rotary_angles
+from castalia.model.block import Block, norm
 from castalia.model.config import ModelConfig
-from castalia.model.mlp import MLP, MixtureOfExperts, activate
+from castalia.model.vision import VisionEncoder
 from castalia.perception.packing import Batch
 
 PATCH_SCALE = 73.0
@@ -37,6 +38,11 @@ class ModelInput:
     frame_at_M: Tensor
     masks: tuple[Tensor | None, Tensor | None] | None = None
 
+    def pictures(self) -> Tensor:
+        """Return of which picture each patch is, [N]: numbers that differ from one to the next."""
+        T = self.tokens_BT.shape[1]
+        return self.patch_at_N // T * T + self.images_BT.flatten()[self.patch_at_N]
+
     @classmethod
     def of(cls, batch: Batch, device: torch.device | str = "cpu") -> "ModelInput":
         """Put a packed batch on `device`."""
@@ -44,80 +50,6 @@ class ModelInput:
         tensors: dict[str, Any] = {name: torch.from_numpy(getattr(batch, name)).to(device) for name in names}
         tensors["patches_NP"] = tensors["patches_NP"].float() / PATCH_SCALE
         return cls(**tensors)
-
-
-def norm(x: Tensor) -> Tensor:
-    """RMS norm without weights over the last dimension."""
-    return F.rms_norm(x, (x.shape[-1],))
-
-
-class Block(nn.Module):
-    """Attention and MLP with residual connections, in parallel or one after the other."""
-
-    def __init__(self, config: ModelConfig, layer: int) -> None:
-        super().__init__()
-        self.config, self.layer = config, layer
-        D, kv = config.width, config.key_value_heads * config.head_dim
-        self.qkv_widths = (D, kv, kv)
-        self.query = nn.Linear(D, D, bias=False)
-        self.key = nn.Linear(D, kv, bias=False)
-        self.value = nn.Linear(D, kv, bias=False)
-        self.gate = nn.Linear(D, config.heads, bias=False) if config.gated_attention else None
-        self.output = nn.Linear(D, D, bias=False)
-        self.mlp = MixtureOfExperts(config) if config.experts else MLP(config)
-        self.value_mix = nn.Parameter(torch.full((1,), 0.5)) if config.has_value_embedding(layer) else None
-
-    def forward(
-        self,
-        x_BTD: Tensor,
-        rotary: tuple[Tensor, Tensor],
-        mask: Tensor | None,
-        values_BTK: Tensor | None = None,
-        cache: Cache | None = None,
-        at_M: Tensor | None = None,
-    ) -> Tensor:
-        """Map [B, T, D] to [B, T, D]; `values_BTK` are value embeddings, `cache` holds earlier keys and values.
-
-        With flat positions `at_M` of B·T, return only those, [M, D]: the others serve as keys and values, and neither
-        their MLP nor their projections are computed.
-        """
-        h = norm(x_BTD)
-        fused = self.config.parallel_blocks and isinstance(self.mlp, MLP)
-        inward = [self.query.weight, self.key.weight, self.value.weight]
-        # One product in, one product out: at small widths fewer, fatter products are what a machine is good at.
-        if fused and at_M is None:
-            inward.append(self.mlp.up.weight)
-        qkv, *hidden = F.linear(h, torch.cat(inward)).split((sum(self.qkv_widths), *map(len, inward[3:])), -1)
-        attended = self.attention(h, qkv, rotary, mask, values_BTK, cache)
-        if at_M is not None:
-            x_BTD, h, attended = (t.flatten(0, 1).index_select(0, at_M) for t in (x_BTD, h, attended))
-        if not fused:
-            x_BTD = x_BTD + self.output(attended)
-            return x_BTD + self.mlp(norm(x_BTD))
-        active = activate(hidden[0] if hidden else self.mlp.up(h), self.config.activation)
-        outward = torch.cat((self.output.weight, self.mlp.down.weight), 1)
-        return x_BTD + F.linear(torch.cat((attended, active), -1), outward)
-
-    def attention(
-        self,
-        h_BTD: Tensor,
-        qkv: Tensor,
-        rotary: tuple[Tensor, Tensor],
-        mask: Tensor | None,
-        values_BTK: Tensor | None,
-        cache: Cache | None,
-    ) -> Tensor:
-        """Return the gated attention output [B, T, D] before its projection."""
-        q, k, v = (part.unflatten(-1, (-1, self.config.head_dim)) for part in qkv.split(self.qkv_widths, -1))
-        if self.config.qk_norm:
-            q, k = norm(q), norm(k)
-        q, k = rotate(q, *rotary), rotate(k, *rotary)
-        if self.value_mix is not None and values_BTK is not None:
-            v = v + self.value_mix * values_BTK.view_as(v)
-        y = attend(q, k, v, mask) if cache is None else cache.attend(self.layer, q, k, v)
-        if self.gate is not None:
-            y = y * self.gate(h_BTD).sigmoid()[..., None]
-        return y.flatten(-2)
 
 
 class Decoder(nn.Module):
@@ -131,6 +63,7 @@ class Decoder(nn.Module):
         self.patch_embedding = nn.Linear(config.patch_values, D, bias=False)
         self.frame_embedding = nn.Linear(config.frame_values, D, bias=False)
         self.place_embedding = nn.Embedding(2 * config.grid, D) if config.grid else None
+        self.vision = VisionEncoder(config) if config.vision_layers else None
         kv = config.key_value_heads * config.head_dim
         self.value_embedding = nn.Embedding(V, kv) if config.value_embeddings else None
         self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.layers))
@@ -157,7 +90,7 @@ class Decoder(nn.Module):
     def compile_parts(self) -> None:
         """Compile the block, once for all layers of a kind and all sizes of batches, and the loss."""
         compiled = torch.compile(Block.forward, dynamic=True)
-        for block in self.blocks:
+        for block in [*self.blocks, *(self.vision.blocks if self.vision is not None else [])]:
             block.forward = MethodType(compiled, block)  # under __call__, so that FSDP's hooks still run
         self.nll = MethodType(torch.compile(Decoder.nll, dynamic=True), self)
 
@@ -186,6 +119,9 @@ class Decoder(nn.Module):
                 patches_ND = patches_ND + self.place_embedding(
                     places_N2 + self.config.grid * torch.arange(2, device=flat.device)
                 ).sum(1)
+            if self.vision is not None:
+                places_N3 = batch.places_BT3.flatten(0, 1)[batch.patch_at_N]
+                patches_ND = self.vision(patches_ND, places_N3, batch.pictures())
             flat = flat.index_copy(0, batch.patch_at_N, patches_ND.to(flat.dtype))
         if len(batch.frame_at_M):
             flat = flat.index_copy(0, batch.frame_at_M, self.frame_embedding(batch.frames_MF).to(flat.dtype))

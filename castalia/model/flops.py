@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from castalia.model.config import ModelConfig
 from castalia.model.mlp import up_width
+from castalia.model.vision import encoder_config
 
 NEWTON_SCHULZ = 4
 """Iterations of Muon's orthogonalisation."""
@@ -22,6 +23,8 @@ class StepShape:
     patches: int = 0
     frames: int = 0
     logits: int = 0
+    pairs: int = 0
+    """Pairs of patches of one picture, which an encoder of pictures compares: the sum of their squared numbers."""
 
     @property
     def positions(self) -> int:
@@ -50,11 +53,20 @@ def parameters(config: ModelConfig) -> dict[str, int]:
         "patch_embedding": config.patch_values * D,
         "frame_embedding": config.frame_values * D,
         "place_embedding": 2 * config.grid * D,
+        "vision": _vision_parameters(config),
         "head": 0 if config.tied_head else V * D,
         "blocks": config.layers * (sum(r * c for r, c, _ in block_matrix_shapes(config)) + _small(config))
         + sum(config.has_value_embedding(layer) for layer in range(config.layers)),
     }
     return count | {"total": sum(count.values())}
+
+
+def _vision_parameters(config: ModelConfig) -> int:
+    """Parameters of the encoder of pictures and its projector."""
+    if not config.vision_layers:
+        return 0
+    of_block = sum(r * c for r, c, _ in block_matrix_shapes(encoder_config(config))) + _small(encoder_config(config))
+    return config.vision_layers * of_block + 2 * config.width * 4 * config.width
 
 
 def _small(config: ModelConfig) -> int:
@@ -81,6 +93,7 @@ def forward_flops(config: ModelConfig, shape: StepShape) -> dict[str, int]:
         "attention": shape.positions * config.layers * attention,
         "patches": 2 * shape.patches * config.patch_values * D,
         "frames": 2 * shape.frames * config.frame_values * D,
+        "vision": 2 * shape.patches * _vision_parameters(config) + 4 * shape.pairs * config.vision_layers * D,
         "head": 2 * shape.logits * config.vocab_size * D,
     }
     return count | {"total": sum(count.values())}
@@ -95,6 +108,9 @@ def optimizer_flops(config: ModelConfig, *, patches: bool = True, frames: bool =
     """
     total = 0
     inputs = [(config.width, config.patch_values, 1)] * patches + [(config.width, config.frame_values, 1)] * frames
+    if patches and config.vision_layers:
+        inputs += block_matrix_shapes(encoder_config(config)) * config.vision_layers
+        inputs += [(4 * config.width, config.width, 1)] * 2
     for rows, columns, heads in block_matrix_shapes(config) * config.layers + inputs:
         n, m = sorted((rows // heads, columns))
         total += heads * (2 * 2 * n * n * m + (4 * NEWTON_SCHULZ - 3) * 2 * n**3)

@@ -46,6 +46,13 @@ class Batch:
         """Positions that hold something."""
         return int((self.documents_BT >= 0).sum())
 
+    @property
+    def pairs(self) -> int:
+        """Pairs of patches of one picture: the sum over pictures of their squared numbers."""
+        T = self.tokens_BT.shape[1]
+        pictures_N = self.patch_at_N // T * T + self.images_BT.flat[self.patch_at_N]
+        return int((np.unique(pictures_N, return_counts=True)[1] ** 2).sum())
+
 
 class Packer:
     """Fills rows of `length` positions with whole sequences, each into the fullest row that it fits.

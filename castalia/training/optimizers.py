@@ -9,7 +9,7 @@ from castalia.model import Decoder, ModelConfig
 from castalia.training.config import TrainingConfig
 from castalia.training.muon import Muon
 
-MATRICES = ("blocks.", "patch_embedding.", "frame_embedding.")
+MATRICES = ("blocks.", "vision.", "patch_embedding.", "frame_embedding.")
 """Beginnings of the names of what Muon trains, gates and routers left out."""
 HEADS_IN = {"query": "rows", "key": "rows", "value": "rows", "output": "columns"}
 """Where the heads lie in each of attention's matrices."""

@@ -192,7 +192,9 @@ class Trainer:
 
     def _count(self, batch: Batch) -> float:
         rows, length = batch.tokens_BT.shape
-        shape = StepShape(rows, length, len(batch.patch_at_N), len(batch.frame_at_M), len(batch.learn_at_L))
+        shape = StepShape(
+            rows, length, len(batch.patch_at_N), len(batch.frame_at_M), len(batch.learn_at_L), batch.pairs
+        )
         flops = step_flops(self.model.config, shape, muon=self.config.optimizer == "muon")
         totals = self.processes.sum(torch.tensor([float(batch.positions), batch.documents, flops], dtype=torch.float64))
         self.progress.positions += int(totals[0])

@@ -5,15 +5,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from castalia.forecast.practice import fit, foretell, log_linear, saturating
+from castalia.forecast.fits import fit
+from castalia.forecast.practice import LogLinear, Saturating, foretell
 
 COMPUTE_N = np.arange(1.0, 61.0)
 
 
 @given(st.floats(0.1, 0.4), st.floats(0.02, 0.12))
 def test_a_line_in_log_compute_is_found_exactly(a: float, b: float) -> None:
-    curve = fit(COMPUTE_N, log_linear(np.array([a, b]), COMPUTE_N), "log_linear")
-    assert curve.parameters == pytest.approx((a, b), abs=1e-9) and curve.r_squared == pytest.approx(1)
+    curve = fit(LogLinear(), COMPUTE_N, LogLinear().at(np.array([a, b]), COMPUTE_N))
+    assert curve.parameters_P == pytest.approx((a, b), abs=1e-9) and curve.r_squared == pytest.approx(1)
 
 
 @settings(max_examples=10, deadline=None)
@@ -21,30 +22,30 @@ def test_a_line_in_log_compute_is_found_exactly(a: float, b: float) -> None:
 def test_the_end_of_a_saturating_curve_is_inside_its_interval(
     end: float, middle: float, steepness: float, seed: int
 ) -> None:
-    truth = np.array([0.3, end, middle, steepness])
-    noisy_N = saturating(truth, COMPUTE_N) + np.random.default_rng(seed).normal(0, 0.005, len(COMPUTE_N))
-    curve = fit(COMPUTE_N, noisy_N, "saturating", start=0.3)
+    form, truth = Saturating(0.3), np.array([end, middle, steepness])
+    noisy_N = form.at(truth, COMPUTE_N) + np.random.default_rng(seed).normal(0, 0.005, len(COMPUTE_N))
+    curve = fit(form, COMPUTE_N, noisy_N, resamples=100)
     assert curve.r_squared > 0.95
     low, high = curve.interval(np.array([30.0]), share=0.999)
-    assert low[0] - 0.01 <= saturating(truth, np.array([30.0]))[0] <= high[0] + 0.01
+    assert low[0] - 0.01 <= form.at(truth, np.array([30.0]))[0] <= high[0] + 0.01
 
 
 def test_intervals_cover_what_they_claim() -> None:
     covered = 0
     for seed in range(200):
         noise_N = np.random.default_rng(seed).normal(0, 0.02, len(COMPUTE_N))
-        low, high = fit(COMPUTE_N, 0.2 + 0.1 * np.log(COMPUTE_N) + noise_N, "log_linear").interval(np.array([240.0]))
+        low, high = fit(LogLinear(), COMPUTE_N, 0.2 + 0.1 * np.log(COMPUTE_N) + noise_N).interval(np.array([240.0]))
         covered += low[0] <= 0.2 + 0.1 * np.log(240.0) <= high[0]
     assert 0.82 < covered / 200 < 0.97
 
 
 def test_the_last_quarter_is_foretold_from_the_first() -> None:
-    _, error = foretell(COMPUTE_N, 0.2 + 0.1 * np.log(COMPUTE_N), "log_linear")
+    _, error = foretell(COMPUTE_N, 0.2 + 0.1 * np.log(COMPUTE_N), LogLinear())
     assert abs(error) < 0.01
-    _, error = foretell(COMPUTE_N, np.minimum(0.2 + 0.1 * np.log(COMPUTE_N), 0.45), "log_linear")
+    _, error = foretell(COMPUTE_N, np.minimum(0.2 + 0.1 * np.log(COMPUTE_N), 0.45), LogLinear())
     assert error > 5, "what bends is foretold too high"
 
 
 def test_too_few_points_are_refused() -> None:
     with pytest.raises(ValueError, match="needs 4 points or more, not 3"):
-        fit([1, 2, 3], [0.1, 0.2, 0.3], "saturating")
+        fit(Saturating(), np.arange(1.0, 4.0), np.array([0.1, 0.2, 0.3]))

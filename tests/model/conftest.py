@@ -28,6 +28,7 @@ SWITCHES: dict[str, dict] = {
     "global_positions": {"global_positions": True},
     "bidirectional_images": {"bidirectional_images": False},
     "grid": {"grid": 0},
+    "vision_layers": {"vision_layers": 2},
     "value_embeddings": {"value_embeddings": False},
     "softcap": {"softcap": 0.0},
     "tied_head": {"tied_head": True},

@@ -32,7 +32,7 @@ def batch(sequence: Callable[..., Sequence]) -> Batch:
 
 def shape_of(batch: Batch) -> StepShape:
     rows, length = batch.tokens_BT.shape
-    return StepShape(rows, length, len(batch.patch_at_N), len(batch.frame_at_M), len(batch.learn_at_L))
+    return StepShape(rows, length, len(batch.patch_at_N), len(batch.frame_at_M), len(batch.learn_at_L), batch.pairs)
 
 
 def counted(work: Callable[[], object]) -> int:

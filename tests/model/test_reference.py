@@ -1,13 +1,17 @@
 """The decoder against its description, written down once more, position by position, without a mask or a batch."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from types import SimpleNamespace
 
+import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from castalia.model.block import Block
 from castalia.model.config import ModelConfig
-from castalia.model.decoder import PATCH_SCALE, Block, Decoder
+from castalia.model.decoder import PATCH_SCALE, Decoder
 from castalia.model.mlp import MLP, MixtureOfExperts
 from castalia.perception.sequence import Kind, Sequence
 
@@ -28,7 +32,19 @@ def embedded(model: Decoder, sequence: Sequence) -> Tensor:
                 x_TD[t] += model.place_embedding.weight[row] + model.place_embedding.weight[model.config.grid + column]
         elif kind == Kind.FRAME:
             x_TD[t] = model.frame_embedding.weight @ next(frames)
+    for picture in range(sequence.images_T.max() + 1) if model.vision is not None else ():
+        at = np.flatnonzero((sequence.images_T == picture) & (sequence.kinds_T == Kind.PATCH))
+        x_TD[at] = encoded(model, norm(x_TD[at]), sequence, at)
     return norm(x_TD)
+
+
+def encoded(model: Decoder, x_ND: Tensor, sequence: Sequence, at: np.ndarray) -> Tensor:
+    """Let the patches of one picture see each other, and project them."""
+    names = ("kinds_T", "tokens_T", "places_T3", "images_T", "weights_T")
+    alone = replace(sequence, **{name: getattr(sequence, name)[at] for name in names})
+    encoder = SimpleNamespace(config=model.vision.config)
+    x_ND = blocks_of(encoder, model.vision.blocks, x_ND, alone)
+    return F.gelu(norm(x_ND) @ model.vision.up.weight.T) @ model.vision.down.weight.T
 
 
 def turned(x_Hd: Tensor, place_3: list[int], config: ModelConfig) -> Tensor:
@@ -94,16 +110,21 @@ def feed_forward(mlp: MLP | MixtureOfExperts, h: Tensor, config: ModelConfig) ->
     return y + dense(mlp.shared, h, config) if config.shared_expert else y
 
 
-@torch.no_grad()
-def reference(model: Decoder, sequence: Sequence) -> Tensor:
+def blocks_of(model: Decoder, blocks: Iterable[Block], x_TD: Tensor, sequence: Sequence) -> Tensor:
     config = model.config
-    x_TD = embedded(model, sequence)
-    for layer, block in enumerate(model.blocks):
+    for layer, block in enumerate(blocks):
         h_TD = norm(x_TD)
         x_TD = x_TD + attention(model, block, layer, h_TD, sequence)
         if not config.parallel_blocks or config.experts:
             h_TD = norm(x_TD)
         x_TD = x_TD + torch.stack([feed_forward(block.mlp, h, config) for h in h_TD])
+    return x_TD
+
+
+@torch.no_grad()
+def reference(model: Decoder, sequence: Sequence) -> Tensor:
+    config = model.config
+    x_TD = blocks_of(model, model.blocks, embedded(model, sequence), sequence)
     head = model.embedding.weight if config.tied_head else model.head.weight
     logits_TV = norm(x_TD) @ head.T
     return config.softcap * (logits_TV / config.softcap).tanh() if config.softcap else logits_TV

@@ -1,0 +1,91 @@
+"""Curves that are fitted: what a form is, how it is fitted, and how sure one can be of where it leads."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+Values = np.ndarray
+RESAMPLES = 400
+"""Resamples of an interval."""
+
+
+class Form(Protocol):
+    """A family of curves y = f(x). `x` has N places: [N], or [N, K] where a curve is over several things."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        ...
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Names of its parameters, P of them."""
+        ...
+
+    @property
+    def in_logs(self) -> bool:
+        """Whether errors are of ratios (as of losses) or of differences (as of accuracies)."""
+        ...
+
+    def at(self, parameters_P: Values, x: Values) -> Values:
+        """Return y at every place, [N]."""
+        ...
+
+    def solve(self, x: Values, y_N: Values, near_P: Values | None = None) -> Values:
+        """Return the parameters, [P], that fit best; `near_P` are some that are known to be good."""
+        ...
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A fitted curve, and R resamples of it: what it might as well have been, and how far points lie from each."""
+
+    form: Form
+    parameters_P: Values
+    resampled_RP: Values
+    spread_R: Values
+    r_squared: float
+
+    def at(self, x: Values) -> Values:
+        """Return y at every place, [N]."""
+        return self.form.at(self.parameters_P, np.asarray(x, float))
+
+    def interval(self, x: Values, share: float = 0.9, *, of_runs: bool = False) -> tuple[Values, Values]:
+        """Return the lower and upper end, [N] each, that hold the curve with probability `share`.
+
+        With `of_runs` they hold what a run will measure there: the curve is never measured without noise.
+        """
+        y_RN = np.stack([self.form.at(row, np.asarray(x, float)) for row in self.resampled_RP])
+        if of_runs:
+            noise_RN = self.spread_R[:, None] * np.random.default_rng(0).standard_normal(y_RN.shape)
+            y_RN = y_RN * np.exp(noise_RN) if self.form.in_logs else y_RN + noise_RN
+        low_N, high_N = np.quantile(y_RN, [(1 - share) / 2, (1 + share) / 2], axis=0)
+        return low_N, high_N
+
+
+def fit(form: Form, x: Values, y: Values, *, resamples: int = RESAMPLES, seed: int = 0) -> Fit:
+    """Fit a form to N points, and again to resamples of them. Raises ValueError for too few points.
+
+    A resample has the curve's values with normal noise. How large the noise is is known no better than so few points
+    tell, so it is drawn too: s² (N - P) / χ², as in Student's t.
+    """
+    x, y_N = np.asarray(x, float), np.asarray(y, float)
+    freedom = len(y_N) - len(form.parameters)
+    if freedom < 1:
+        raise ValueError(f"a {form.name} fit needs {len(form.parameters) + 1} points or more, not {len(y_N)}")
+    parameters_P = form.solve(x, y_N)
+    fitted_N = form.at(parameters_P, x)
+    residuals_N = np.log(y_N / fitted_N) if form.in_logs else y_N - fitted_N
+    rng = np.random.default_rng(seed)
+    spread_R = np.sqrt((residuals_N**2).sum() / rng.chisquare(freedom, resamples))
+    noise_RN = spread_R[:, None] * rng.standard_normal((resamples, len(y_N)))
+    drawn_RN = fitted_N * np.exp(noise_RN) if form.in_logs else fitted_N + noise_RN
+    resampled_RP = np.stack([form.solve(x, drawn_N, parameters_P) for drawn_N in drawn_RN])
+    return Fit(form, parameters_P, resampled_RP, spread_R, r_squared(y_N, fitted_N))
+
+
+def r_squared(y_N: Values, fitted_N: Values) -> float:
+    """Return the share of the variance that a curve explains."""
+    spread = float(((y_N - y_N.mean()) ** 2).sum())
+    return 1 - float(((y_N - fitted_N) ** 2).sum()) / spread if spread else 0.0

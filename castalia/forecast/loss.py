@@ -1,0 +1,82 @@
+"""How loss falls with compute: over parameters and data, or along a ladder on which both grow together."""
+
+from dataclasses import dataclass
+from itertools import product
+from typing import ClassVar
+
+import numpy as np
+from scipy.optimize import least_squares, nnls
+
+from castalia.forecast.fits import Values
+
+HUBER = 1e-3
+"""Errors of log loss beyond this count linearly (Hoffmann et al., arXiv 2203.15556)."""
+EXPONENTS = np.linspace(0.05, 1.25, 13)
+"""Where exponents are looked for first: with them given, all else is linear (arXiv 2603.22339)."""
+POLISHED = 3
+"""How many of the best of these are polished."""
+
+
+@dataclass(frozen=True)
+class LossLaw:
+    """L(x_1 … x_K) = E + Σ A_k / x_k^α_k: over (N, D) with two terms, along a ladder's compute with one.
+
+    Fitted to log losses with Huber's loss; exponents on a grid, the rest by non-negative least squares, then all
+    together from the best. Parameters are (log E, log A_1, α_1, log A_2, α_2 …); E may be as good as 0.
+    """
+
+    terms: int = 2
+    in_logs: ClassVar[bool] = True
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return "E + A/N^α + B/D^β" if self.terms == 2 else "E + A/C^α"
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """log E, then log A and α of every term."""
+        return ("log_E", *(name for k in range(self.terms) for name in (f"log_{'ABCD'[k]}", f"alpha_{'ABCD'[k]}")))
+
+    def at(self, parameters_P: Values, x: Values) -> Values:
+        """Return the loss at every place, [N]."""
+        x_NK = np.asarray(x, float).reshape(len(x), self.terms)
+        logs_K, alphas_K = parameters_P[1::2], parameters_P[2::2]
+        return np.exp(parameters_P[0]) + np.exp(logs_K - alphas_K * np.log(x_NK)).sum(-1)
+
+    def solve(self, x: Values, y_N: Values, near_P: Values | None = None) -> Values:
+        """Return the parameters."""
+        x_NK = np.asarray(x, float).reshape(len(x), self.terms)
+        middle_K = np.exp(np.log(x_NK).mean(0))  # numbers near 1 are solved for best
+        scaled_NK = x_NK / middle_K
+        starts = [self._moved(near_P, -np.log(middle_K))] if near_P is not None else self._starts(scaled_NK, y_N)
+
+        def apart(parameters_P: Values) -> Values:
+            return np.log(self.at(parameters_P, scaled_NK) / y_N)
+
+        low_P = np.array([-20.0, *[-20.0, 0.01] * self.terms])
+        high_P = np.array([10.0, *[20.0, 3.0] * self.terms])
+        tries = [
+            least_squares(apart, np.clip(start, low_P, high_P), bounds=(low_P, high_P), loss="huber", f_scale=HUBER)
+            for start in starts
+        ]
+        return self._moved(min(tries, key=lambda found: found.cost).x, np.log(middle_K))
+
+    def _starts(self, scaled_NK: Values, y_N: Values) -> list[Values]:
+        """Return the best parameters with exponents on the grid."""
+        found = []
+        for alphas in product(EXPONENTS, repeat=self.terms):
+            # Errors of ratios: every row is divided by its loss.
+            rows_NP = np.concatenate([np.ones((len(y_N), 1)), scaled_NK ** -np.array(alphas)], 1) / y_N[:, None]
+            amounts_P, cost = nnls(rows_NP, np.ones(len(y_N)))
+            logs_P = np.log(np.maximum(amounts_P, 1e-8))
+            found.append(
+                (cost, np.array([logs_P[0], *(v for pair in zip(logs_P[1:], alphas, strict=True) for v in pair)]))
+            )
+        return [parameters_P for _, parameters_P in sorted(found, key=lambda pair: pair[0])[:POLISHED]]
+
+    def _moved(self, parameters_P: Values, logs_K: Values) -> Values:
+        """Return the parameters of the same curve over x · exp(`logs_K`)."""
+        moved_P = np.array(parameters_P, float)
+        moved_P[1::2] += moved_P[2::2] * logs_K
+        return moved_P
