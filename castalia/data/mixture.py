@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -33,6 +33,8 @@ class DataConfig:
     """Tasks whose thoughts then act; none named: all that can."""
     efforts: dict[str, float] = field(default_factory=dict)
     """Share of documents by effort: how much thought is wanted, which the model is told. None: all at medium."""
+    questions: int = 0
+    """Questions a document at most; 0: all that an example has, so that its picture is read once for all of them."""
     merging: float = 0.0
     """Share of documents that are an agent's among several, or merge what agents have concluded."""
     seed: int = 0
@@ -89,6 +91,9 @@ class Mixture:
         def sample(generator: random.Random, index: int) -> Document:
             difficulty = generator.choice(self.config.difficulties)
             example = task.sample(index, difficulty, self.split)
+            if 0 < self.config.questions < len(example.questions):
+                kept = sorted(generator.sample(range(len(example.questions)), self.config.questions))
+                example = replace(example, questions=tuple(example.questions[index] for index in kept))
             medium = generator.choices(media, shares)[0]
             # At a share of 0 nothing is drawn: documents are the same as without the setting.
             several = not example.hidden and self.config.merging > 0 and generator.random() < self.config.merging
