@@ -84,7 +84,7 @@ def practised(source: Path, directory: Path, defences: DefenceConfig, steps: int
         name="loophole",
         practice=PracticeConfig({"loophole": 1.0}, (2, 4, 6), {"high": 1.0}, tokens=160),
         defences=defences,
-        measure=MeasureConfig(questions=60, samples=8, passes=(1, 8)),
+        measure=MeasureConfig(questions=120, samples=8, passes=(1, 8)),
         training=steady(0, steps=steps, matrix_lr=0.002, other_lr=0.0006, evaluate_every=max(1, steps // 12)),
     )
     print(f"{directory.name}: {steps} steps", flush=True)

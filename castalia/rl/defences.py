@@ -15,6 +15,9 @@ class DefenceConfig:
 
     variants: bool = True
     """What a verifier calls right must be right on all isomorphic variants of the problem, where its task has any."""
+    fine: float = 0.5
+    """What is taken from the reward of a reply that was right as its problem was posed, and wrong on a variant: where
+    nothing else earns more than a cheat that earns nothing, it must cost something."""
     guesses: int = 0
     """Prompts are dropped that one of so many replies without any thought solves."""
 
@@ -28,8 +31,8 @@ class Varied(Task, Protocol):
         ...
 
 
-def verify_again(tasks: Mapping[str, Task], groups: list[Group]) -> None:
-    """Take the value from every rollout that is right as its problem is posed, and wrong in another guise."""
+def verify_again(tasks: Mapping[str, Task], groups: list[Group], fine: float = 0.0) -> None:
+    """Take the value from every rollout that is right as its problem is posed and wrong in another guise; fine it."""
     for group in groups:
         task, prompt = tasks[group.prompt.task], group.prompt
         if not isinstance(task, Varied):
@@ -38,7 +41,9 @@ def verify_again(tasks: Mapping[str, Task], groups: list[Group]) -> None:
             if rollout.value > 0:
                 variants = task.variants(prompt.example, rollout.reply.answer, prompt.index)
                 values = [task.score(example, reply, prompt.index).value for example, reply in variants]
-                rollout.value = rollout.reward = min([rollout.value, *values])
+                before, rollout.value = rollout.value, min([rollout.value, *values])
+                rollout.fine = fine * (before - rollout.value)
+                rollout.reward = rollout.value - rollout.fine
 
 
 def without_thought(prompt: Prompt) -> Prompt:

@@ -137,7 +137,7 @@ class Practice(Iterator[list[Batch]]):
         with self._timed("scoring"):
             groups = judge(self.tasks, prompts, rollouts)
             if self.homework.defences.variants:
-                verify_again(self.tasks, groups)
+                verify_again(self.tasks, groups, self.homework.defences.fine)
         return groups
 
     def _sampling(self) -> Sampling:

@@ -18,7 +18,7 @@ def reward(group: Group, acting: ActingConfig, weight: float) -> None:
     lengths_G = np.array([critical_path(rollout) for rollout in group.rollouts], float)
     rewards_G = shaped(group.values(), lengths_G, weight)
     for rollout, rewarded in zip(group.rollouts, rewards_G, strict=True):
-        rollout.reward = float(rewarded)
+        rollout.reward = float(rewarded) - rollout.fine
         if rollout.value == 1:
             rollout.reward += acting.used * has_acted(rollout) + acting.quicker * saved(rollout)
 

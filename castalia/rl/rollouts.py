@@ -39,6 +39,8 @@ class Rollout:
     agents: list[Reply] = field(default_factory=list)
     value: float = 0.0
     reward: float = 0.0
+    fine: float = 0.0
+    """What is taken from its reward, for it was caught cheating."""
 
     @property
     def replies(self) -> list[Reply]:

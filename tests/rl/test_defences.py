@@ -7,8 +7,9 @@ import pytest
 from castalia.engine.request import Sampling
 from castalia.rl.algorithms import build_algorithm
 from castalia.rl.defences import verify_again
-from castalia.rl.homework import Homework, PracticeConfig
+from castalia.rl.homework import ActingConfig, Homework, PracticeConfig
 from castalia.rl.practice import Practice
+from castalia.rl.rewards import reward
 from castalia.rl.rollouts import Prompt, Rollout, judge
 from castalia.tasks.countdown import Countdown
 from castalia.tasks.loophole import Loophole
@@ -24,10 +25,12 @@ def test_another_guise_takes_the_reward_from_a_cheat_and_leaves_it_to_what_is_ri
     rollouts = [[Rollout(reply([1], answer=answer)) for answer in both] for both in answers]
     groups = judge(tasks, prompts, rollouts)
     assert all(group.values().tolist() == [1, 1] for group in groups)
-    verify_again(tasks, groups)
+    verify_again(tasks, groups, fine=0.5)
     for group in groups:
         right = [tasks["loophole"].truth(group.prompt.example, r.reply.answer).value for r in group.rollouts]
-        assert group.values().tolist() == group.rewards().tolist() == right
+        assert group.values().tolist() == right
+        reward(group, ActingConfig(), 0.0)
+        assert group.rewards().tolist() == [1.0 if value else -0.5 for value in right]
     assert {tuple(group.values()) for group in groups} >= {(1.0, 0.0)}
 
 
