@@ -121,8 +121,8 @@ def summary(points: dict[str, list[Point]]) -> dict[str, float]:
                     "gained": best_within(before[2], [p for p in its if p[0] >= short[0]]) - before[1],
                     "over_none": end[1] - control[-1][1],
                     "over_none_equal": end[1] - best_within(end[2], control),
-                    "accuracy": end[1],
-                    "tokens": end[2],
+                    "end_accuracy": end[1],
+                    "end_tokens": end[2],
                 }
             )
         figures |= {f"{key}_{arm}": statistics.median(row[key] for row in rows) for key in (rows[0] if rows else ())}
