@@ -1,0 +1,47 @@
+"""One dial: a recipe in any size, its compute as asked for, all else by rules."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from castalia.forecast.ladder import sized
+from castalia.model.flops import StepShape, parameters, step_flops
+from castalia.recipes import load_recipe
+from castalia.training.recipe import Recipe
+
+LADDER = load_recipe("ladder")
+
+
+def compute(recipe: Recipe) -> float:
+    """Return the operations of a run by the count that sizes are made by."""
+    positions = recipe.feed.rows * recipe.feed.length
+    shape = StepShape(recipe.feed.rows, recipe.feed.length, positions // 4, 0, positions // 2)
+    return step_flops(recipe.model, shape) * (recipe.training.steps or 0)
+
+
+@given(st.floats(1 / 256, 16))
+def test_a_size_has_its_share_of_the_compute(size: float) -> None:
+    assert compute(sized(LADDER, size)) == pytest.approx(size * compute(LADDER), rel=0.02)
+
+
+@given(st.floats(1 / 256, 16), st.floats(1 / 256, 16))
+def test_what_is_larger_is_nowhere_smaller(one: float, other: float) -> None:
+    small, large = (sized(LADDER, size) for size in sorted((one, other)))
+    for of in (lambda r: r.model.width, lambda r: r.model.layers, lambda r: r.feed.rows):
+        assert of(small) <= of(large)
+    assert parameters(small.model)["blocks"] <= parameters(large.model)["blocks"]
+
+
+def test_its_own_size_is_the_recipe_itself() -> None:
+    assert sized(LADDER, 1) == LADDER
+
+
+def test_minutes_are_shared_where_no_steps_are_given() -> None:
+    timed = replace(LADDER, training=replace(LADDER.training, steps=None, minutes=8.0))
+    assert sized(timed, 1 / 16).training.minutes == pytest.approx(0.5)
+
+
+def test_an_encoder_of_pictures_shrinks_as_the_decoder_does() -> None:
+    assert sized(load_recipe("maverick"), 1 / 64).model.vision_layers == 1
