@@ -15,8 +15,10 @@ from castalia.plot import Line, Plot
 from castalia.training.checkpoint import replace_file
 
 Point = tuple[float, float]
-DRAWN = 40
-"""Places at which a curve is kept, to be drawn."""
+DRAWN = 60
+"""Places at which a curve is kept, to be drawn and looked up."""
+BEYOND = 4.0
+"""How many times as far as the last target it reaches: runs may become longer than planned."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ class Forecast:
             return tuple(Expectation(*map(float, row)) for row in rows)
 
         places = sorted([*(x for x, _ in points), *targets])
-        along_curve = sorted(at) if at else np.geomspace(places[0], places[-1], DRAWN).tolist()
+        along_curve = sorted(at) if at else np.geomspace(places[0], BEYOND * places[-1], DRAWN).tolist()
         parameters = dict(zip(fit.form.parameters, map(float, fit.parameters_P), strict=True))
         return cls(
             of, along, fit.form.name, parameters, fit.r_squared, tuple(points),
@@ -89,13 +91,23 @@ class Forecast:
         )  # fmt: skip
 
     def check(self, measured: Mapping[float, float]) -> list[Check]:
-        """Return what became of every target that was `measured` (y by x)."""
+        """Return what was `measured` (y by x) beside what had been expected there."""
         checks = []
-        for target in self.targets:
-            if (value := measured.get(target.x)) is not None:
-                apart = target.value - value
-                checks.append(Check(target, value, 100 * apart if self.in_points else 100 * apart / value))
+        for x, value in measured.items():
+            expected = self.expected(x)
+            apart = expected.value - value
+            checks.append(Check(expected, value, 100 * apart if self.in_points else 100 * apart / value))
         return checks
+
+    def expected(self, x: float) -> Expectation:
+        """Return what is expected at a place. Raises DataError outside of the curve."""
+        if target := next((target for target in self.targets if target.x == x), None):
+            return target
+        places = [e.x for e in self.curve]
+        if not places[0] <= x <= places[-1]:
+            raise DataError(f"{self.of} was forecast for {places[0]:.3g} to {places[-1]:.3g} {self.along}, not {x:.3g}")
+        rows = ([getattr(e, name) for e in self.curve] for name in ("value", "low", "high"))
+        return Expectation(x, *(float(np.interp(np.log(x), np.log(places), row)) for row in rows))
 
     def plot(self, measured: Sequence[Point] = ()) -> Plot:
         """Return a chart: the curve with its interval, the points that it was fitted to, and what was measured."""

@@ -47,7 +47,14 @@ def test_what_is_off_is_said_to_be_off_in_per_cent_and_in_points() -> None:
     assert check.error == pytest.approx(25) and not check.inside
     (check,) = share.check({8e11: share.targets[0].value - 0.1})
     assert check.error == pytest.approx(10)
-    assert loss.check({1.0: 0.5}) == []
+    with pytest.raises(DataError, match="was forecast for 1e"):
+        loss.check({1.0: 0.5})
+
+
+def test_a_run_of_another_length_than_planned_is_looked_up_on_the_curve() -> None:
+    loss = foresee(rungs(), 8e11)[0]
+    (check,) = loss.check({1e12: truth(1e12)})
+    assert check.inside and check.expected.value < loss.targets[0].value
 
 
 def test_forecasts_are_read_as_they_were_written(tmp_path: Path) -> None:
