@@ -8,6 +8,7 @@ from typing import Any
 import tyro
 
 from castalia.cli.answering import ask, chat, serve
+from castalia.cli.forecasting import check, forecast
 from castalia.cli.learning import evaluate, figures, pretrain, rl, run
 from castalia.cli.material import data_build, data_fetch, data_ls
 from castalia.data.cache import cache_directory
@@ -25,12 +26,16 @@ def _keys() -> None:
 
 
 Commands = dict[str, Callable[..., Any]]
-DATA_COMMANDS: Commands = {"fetch": data_fetch, "ls": data_ls, "build": data_build}
+GROUPS: dict[str, Commands] = {
+    "data": {"fetch": data_fetch, "ls": data_ls, "build": data_build},
+    "forecast": {"check": check},
+}
 COMMANDS: Commands = {
     "run": run,
     "pretrain": pretrain,
     "rl": rl,
     "eval": evaluate,
+    "forecast": forecast,
     "ask": ask,
     "chat": chat,
     "data": _data,
@@ -53,9 +58,9 @@ def main() -> None:
     arguments = sys.argv[1:]
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_directory() / "inductor"))
     try:
-        if arguments[:1] in (["data"], ["keys"]):
+        if arguments[:1] in (["data"], ["keys"]) or arguments[:2] == ["forecast", "check"]:
             group, arguments = arguments[0], arguments[1:]
-            commands = DATA_COMMANDS if group == "data" else _keys_commands()
+            commands = _keys_commands() if group == "keys" else GROUPS[group]
             program, about = f"castalia {group}", COMMANDS[group].__doc__
         else:
             commands, program, about = COMMANDS, "castalia", ABOUT

@@ -48,7 +48,7 @@ def run(
         minutes = (1 - share) * minutes
     if steps is not None and homework is not None:
         homework = homework.override({"training.steps": str(max(1, steps // 20))})
-    made = made.override(_settings(minutes, steps, overrides))
+    made = made.override(settings_of(minutes, steps, overrides))
     commands.fetch()
     summarise(educate(made, out or RUNS / made.name, homework, questions=questions))
 
@@ -122,7 +122,7 @@ def rl(
     from castalia.rl.run import practise
     from castalia.training.metrics import read_metrics
 
-    made = load_homework(recipe).override(_settings(minutes, steps, overrides))
+    made = load_homework(recipe).override(settings_of(minutes, steps, overrides))
     directory = out or RUNS / f"{made.name}-homework"
     with training_progress(made.training.minutes, made.training.steps) as report:
         actions = build_actions(("canvas", "tools", "agents"))
@@ -199,10 +199,11 @@ def figures(readme: Path = Path("README.md"), docs: Path = Path("docs"), run: Pa
 def _recipe(name: str, minutes: float | None, steps: int | None, overrides: tuple[str, ...]) -> "Recipe":
     from castalia.recipes import load_recipe
 
-    return load_recipe(name).override(_settings(minutes, steps, overrides))
+    return load_recipe(name).override(settings_of(minutes, steps, overrides))
 
 
-def _settings(minutes: float | None, steps: int | None, overrides: tuple[str, ...]) -> dict[str, str]:
+def settings_of(minutes: float | None, steps: int | None, overrides: tuple[str, ...]) -> dict[str, str]:
+    """Return a recipe's fields as the command line gives them. Raises CastaliaError for what is no FIELD=VALUE."""
     settings = {}
     for item in overrides:
         field, equals, value = item.partition("=")
