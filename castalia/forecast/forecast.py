@@ -78,9 +78,9 @@ class Forecast:
 
         def expected(places: Sequence[float]) -> tuple[Expectation, ...]:
             x = np.array([at[place] for place in places] if at else places, float)
-            low_N, high_N = fit.interval(x, share, of_runs=True)
-            rows = zip(places, fit.at(x), low_N, high_N, strict=True)
-            return tuple(Expectation(*map(float, row)) for row in rows)
+            rows = np.stack([fit.at(x), *fit.interval(x, share, of_runs=True)], 1)
+            rows = rows if fit.form.in_logs else rows.clip(0, 1)
+            return tuple(Expectation(place, *map(float, row)) for place, row in zip(places, rows, strict=True))
 
         places = sorted([*(x for x, _ in points), *targets])
         along_curve = sorted(at) if at else np.geomspace(places[0], BEYOND * places[-1], DRAWN).tolist()
