@@ -2,6 +2,7 @@
 
 from castalia.errors import RecipeError, nearest
 from castalia.rl.algorithms.algorithm import Algorithm
+from castalia.rl.algorithms.best_of_k import BestOfK
 from castalia.rl.algorithms.cispo import Cispo
 from castalia.rl.algorithms.grpo import Grpo
 from castalia.rl.algorithms.maxrl import MaxRL
@@ -12,6 +13,7 @@ ALGORITHMS: dict[str, type[Algorithm]] = {
     "grpo": Grpo,
     "maxrl": MaxRL,
     "cispo": Cispo,
+    "best_of_k": BestOfK,
 }
 
 

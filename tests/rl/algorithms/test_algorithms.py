@@ -1,5 +1,7 @@
 """Advantages add up to nothing and go with the rewards; losses are policy gradients, clipped where they say so."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 
 from castalia.errors import RecipeError
 from castalia.rl.algorithms import ALGORITHMS, build_algorithm
+from castalia.rl.algorithms.best_of_k import BestOfK
 
 rewards = st.lists(st.floats(0, 1, width=16), min_size=2, max_size=16).map(np.array)
 NAMES = sorted(ALGORITHMS)
@@ -35,6 +38,15 @@ def test_what_rarely_succeeds_counts_most_with_maxrl_and_alike_with_grpo() -> No
     assert best["mean_baseline"][0] / best["mean_baseline"][1] == pytest.approx(7)
     spread = [np.ptp(build_algorithm("grpo").advantages(r)) for r in (rare, common)]
     assert spread[0] == pytest.approx(spread[1], rel=1e-2)
+
+
+@given(st.lists(st.floats(0, 1, width=16), min_size=4, max_size=9).map(np.array), st.integers(1, 4))
+def test_best_of_k_is_the_gradient_of_the_mean_best_of_all_choices(rewards_G: np.ndarray, k: int) -> None:
+    G, k = len(rewards_G), min(k, len(rewards_G) // 2)
+    choices = list(combinations(range(G), k))
+    overall = np.mean([rewards_G[list(c)].max() for c in choices])
+    mine = [np.mean([rewards_G[list(c)].max() for c in choices if i in c]) - overall for i in range(G)]
+    assert BestOfK(k).advantages(rewards_G) == pytest.approx(mine, abs=1e-9)
 
 
 @pytest.mark.parametrize("name", NAMES)
