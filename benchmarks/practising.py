@@ -5,12 +5,11 @@
     python benchmarks/practising.py --run runs/countdown-homework
     python benchmarks/practising.py                 from what is recorded
 
-`r_squared_1` and `r_squared_16` say how well pass@1 and pass@16 on held-out problems, measured while practising, lie on
-a line over the logarithm of steps; `gain_*` by how many points they grow. They are measured anew from all checkpoints
-that were kept, with four times the samples, on problems like those that were practised (`train`), on held-out ones, and
-on harder ones than were ever practised (`harder`). `forecast_error_*` is the mean of the last
-quarter as foretold from the first quarter of the steps, less what was measured there, in points, by the form that fits
-the first quarter better.
+pass@k is measured anew from all checkpoints that were kept, with four times the samples, on problems like those that
+were practised (`train`), on held-out ones, and on harder ones than were ever practised (`harder`). `r_squared_1` and
+`r_squared_16` say how well pass@1 and pass@16 on held-out problems lie on a line over the logarithm of steps; `gain_*`
+by how many points they grow. `forecast_error_*` is the mean of the last quarter as foretold from the first quarter of
+the steps, less what was measured there, in points, by the form that fits the first quarter better.
 """
 
 import json

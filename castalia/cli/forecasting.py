@@ -22,6 +22,8 @@ HALVINGS = (1 / 4, 1 / 2, 1)
 """Sizes of the rungs, as shares of the largest."""
 LARGEST = 1 / 4
 """A rung has no more of the run's compute than this: otherwise there would be little to forecast."""
+SPEED = 0.4
+"""Share of the machine's peak that training reaches, about: how long a recipe given in steps will take."""
 
 
 def forecast(
@@ -144,4 +146,4 @@ def _minutes(recipe: "Recipe") -> float:
 
     if recipe.training.steps is None:
         return recipe.training.minutes
-    return run_flops(recipe) / (0.4 * measure_peak_flops()) / 60
+    return run_flops(recipe) / (SPEED * measure_peak_flops()) / 60

@@ -10,7 +10,7 @@ RESAMPLES = 400
 """Resamples of an interval."""
 
 
-class Form(Protocol):
+class Curve(Protocol):
     """A family of curves y = f(x). `x` has N places: [N], or [N, K] where a curve is over several things."""
 
     @property
@@ -32,6 +32,10 @@ class Form(Protocol):
         """Return y at every place, [N]."""
         ...
 
+
+class Form(Curve, Protocol):
+    """A family of curves that can be fitted to points."""
+
     def solve(self, x: Values, y_N: Values, near_P: Values | None = None) -> Values:
         """Return the parameters, [P], that fit best; `near_P` are some that are known to be good."""
         ...
@@ -41,7 +45,7 @@ class Form(Protocol):
 class Fit:
     """A fitted curve, and R resamples of it: what it might as well have been, and how far points lie from each."""
 
-    form: Form
+    form: Curve
     parameters_P: Values
     resampled_RP: Values
     spread_R: Values

@@ -7,7 +7,7 @@ import numpy as np
 
 from castalia.errors import RecipeError
 from castalia.forecast.accuracy import Sigmoid
-from castalia.forecast.fits import Fit, Form, Values, fit
+from castalia.forecast.fits import Curve, Fit, Values, fit
 from castalia.forecast.forecast import Forecast
 from castalia.forecast.ladder import Rung
 from castalia.forecast.loss import LossLaw
@@ -21,8 +21,8 @@ LOSS, ACCURACY = "loss", "accuracy"
 class Chain:
     """One curve after another: accuracy by loss by compute. Its parameters are those of both."""
 
-    first: Form
-    second: Form
+    first: Curve
+    second: Curve
 
     @property
     def name(self) -> str:
@@ -43,10 +43,6 @@ class Chain:
         """Return the second's value at the first's, [N]."""
         P = len(self.first.parameters)
         return self.second.at(parameters_P[P:], self.first.at(parameters_P[:P], x))
-
-    def solve(self, x: Values, y_N: Values, near_P: Values | None = None) -> Values:
-        """Never: both are fitted each to its own points (`chained`)."""
-        raise NotImplementedError
 
 
 def chained(first: Fit, second: Fit) -> Fit:

@@ -19,7 +19,7 @@ def where_voting_fails(
     A synthesiser that is trained where voting does as well learns to count (as PaCoRe trains its own). Prompts of which
     nothing was concluded are left out.
     """
-    briefs = [Document((Part(brief, "user"),)) for brief in BRIEFS[:agents]]
+    briefs = [Document((Part(BRIEFS[agent % len(BRIEFS)], "user"),)) for agent in range(agents)]
     sent = [replace(prompt, found=brief) for prompt in prompts for brief in briefs]
     replies = [its[0].reply for its in roll(sent, 1, sampling)]
     failed = []

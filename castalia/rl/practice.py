@@ -123,7 +123,7 @@ class Practice(Iterator[list[Batch]]):
         if defences.guesses:
             guessed = self._judged([without_thought(prompt) for prompt in prompts], defences.guesses)
             kept = [prompt for prompt, group in zip(prompts, guessed, strict=True) if group.values().max() < 1]
-            self.guessable, prompts = 1 - len(kept) / len(prompts), kept
+            self.guessable, prompts = 1 - len(kept) / max(1, len(prompts)), kept
         groups = self._judged(prompts, config.rollouts)
         for group in groups:
             example = group.prompt.example

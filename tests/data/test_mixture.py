@@ -40,6 +40,16 @@ def test_without_acting_documents_are_plain_traces(mix: Callable[..., Mixture]) 
             assert contents(mixture.document(index)) == contents(task.trace(task.sample(index, 3)))
 
 
+def test_a_document_has_as_many_questions_as_are_wanted_and_not_always_the_same(mix: Callable[..., Mixture]) -> None:
+    task, every = build_task("charts"), mix({"charts": 1.0}, difficulties=(3,), questions=1)
+    places = set()
+    for index in range(30):
+        texts = [question.text for question in task.sample(index, 3).questions]
+        (asked,) = [p.content for p in every.document(index) if p.author == "user" and isinstance(p.content, str)]
+        places.add(texts.index(asked))
+    assert len(places) > 1
+
+
 def test_the_same_index_gives_the_same_document_whatever_was_made_before(mix: Callable[..., Mixture]) -> None:
     mixture, again = (mix(ACTING | {"search": 1.0}, acting=0.5, media={"text": 1, "picture": 1}) for _ in range(2))
     made = [contents(mixture.document(index)) for index in range(60)]

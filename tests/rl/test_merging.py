@@ -1,5 +1,6 @@
 """What is merged is where voting fails; what agents concluded is read, and not learned."""
 
+from castalia.actions.catalog import build_actions
 from castalia.engine.request import Sampling
 from castalia.rl.algorithms import build_algorithm
 from castalia.rl.homework import Homework, PracticeConfig
@@ -7,6 +8,7 @@ from castalia.rl.merging import where_voting_fails
 from castalia.rl.practice import Practice, way_to_think
 from castalia.rl.rollouts import Prompt, Rollout
 from castalia.tasks.countdown import Countdown
+from castalia.tasks.merging import BRIEFS
 from tests.rl.conftest import reply
 
 TASKS = {"countdown": Countdown()}
@@ -69,4 +71,9 @@ def test_a_way_that_merges_is_practised_on_what_was_found() -> None:
 
 
 def test_merging_is_no_action() -> None:
-    assert way_to_think("low merge", {"spawn": object()}).actions is None  # type: ignore[dict-item]
+    assert way_to_think("low merge", build_actions(("agents",))).actions is None
+
+
+def test_more_agents_than_there_are_briefs_are_all_heard() -> None:
+    (failed,) = where_voting_fails(rolled({0: 3}), TASKS, prompts_of([0]), len(BRIEFS) + 4, Sampling(1.0))
+    assert failed.found.parts[0].content.startswith(f"{len(BRIEFS) + 1}: 1+1; 3: ")
