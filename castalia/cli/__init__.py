@@ -11,6 +11,7 @@ from castalia.cli.answering import ask, chat, serve
 from castalia.cli.forecasting import check, forecast
 from castalia.cli.learning import evaluate, figures, pretrain, rl, run
 from castalia.cli.material import data_build, data_fetch, data_ls
+from castalia.cli.planning import multiplier, plan
 from castalia.data.cache import cache_directory
 from castalia.errors import CastaliaError
 
@@ -28,7 +29,7 @@ def _keys() -> None:
 Commands = dict[str, Callable[..., Any]]
 GROUPS: dict[str, Commands] = {
     "data": {"fetch": data_fetch, "ls": data_ls, "build": data_build},
-    "forecast": {"check": check},
+    "forecast": {"check": check, "multiplier": multiplier},
 }
 COMMANDS: Commands = {
     "run": run,
@@ -36,6 +37,7 @@ COMMANDS: Commands = {
     "rl": rl,
     "eval": evaluate,
     "forecast": forecast,
+    "plan": plan,
     "ask": ask,
     "chat": chat,
     "data": _data,
@@ -58,7 +60,10 @@ def main() -> None:
     arguments = sys.argv[1:]
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_directory() / "inductor"))
     try:
-        if arguments[:1] in (["data"], ["keys"]) or arguments[:2] == ["forecast", "check"]:
+        if arguments[:1] in (["data"], ["keys"]) or arguments[:2] in (
+            ["forecast", "check"],
+            ["forecast", "multiplier"],
+        ):
             group, arguments = arguments[0], arguments[1:]
             commands = _keys_commands() if group == "keys" else GROUPS[group]
             program, about = f"castalia {group}", COMMANDS[group].__doc__

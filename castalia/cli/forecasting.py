@@ -31,6 +31,7 @@ def forecast(
     /,
     budget: str = "10m",
     seeds: int = 2,
+    stretches: tuple[float, ...] = (1.0,),
     questions: int = 50,
     out: Path | None = None,
     overrides: Set = (),
@@ -45,6 +46,7 @@ def forecast(
         recipe: name of a recipe, or path of a .py file with a function recipe().
         budget: wall clock of all small runs together, as 90s, 10m or 1h.
         seeds: runs of every size.
+        stretches: how many times as long as planned every size is trained, too: 0.5 1 2 is what castalia plan needs.
         questions: exam questions a family and difficulty, after every small run.
         out: directory of the run that is forecast (default: runs/RECIPE); small runs are in RECIPE-ladder beside it.
         overrides: fields of the recipe, as model.width=256.
@@ -60,7 +62,10 @@ def forecast(
     directory = out or RUNS / made.name
     if (directory / "metrics.jsonl").exists():
         raise RecipeError(f"{directory} has begun: a forecast is written before its run; choose another --out")
-    largest = min(LARGEST, minutes_of(budget) / (sum(HALVINGS) * seeds * _minutes(made)))
+    if 1 not in stretches or min(stretches) <= 0:
+        raise RecipeError("--stretches are above 0, and 1, what is forecast, is among them")
+    runs = sum(HALVINGS) * seeds * sum(stretches)
+    largest = min(LARGEST, minutes_of(budget) / (runs * minutes_to_train(made)))
     sizes = [largest * share for share in HALVINGS]
     with console.status("small runs") as status:
 
@@ -68,7 +73,8 @@ def forecast(
             status.update(f"{name}: step {line['step']}, loss {line['loss']:.3f}")
 
         ladder = directory.with_name(f"{directory.name}-ladder")
-        rungs = climb(made, ladder, sizes, range(seeds), questions=questions, report=report)
+        climbed = climb(made, ladder, sizes, range(seeds), stretches=stretches, questions=questions, report=report)
+    rungs = [rung for rung in climbed if rung.stretch == 1]
     forecasts = foresee(rungs, rungs[-1].flops / sizes[-1])
     path = directory / "forecast.json"
     write_forecasts(path, forecasts)
@@ -139,7 +145,7 @@ def minutes_of(budget: str) -> float:
     return minutes
 
 
-def _minutes(recipe: "Recipe") -> float:
+def minutes_to_train(recipe: "Recipe") -> float:
     """Return how long a recipe trains here; of one given in steps, as its compute and this machine's speed say."""
     from castalia.forecast.ladder import run_flops
     from castalia.training.pretrain import measure_peak_flops

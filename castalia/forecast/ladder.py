@@ -3,11 +3,13 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from castalia.data.catalog import build_task
 from castalia.engine.engine import Engine
+from castalia.errors import DataError
 from castalia.evals.examine import examine
 from castalia.evals.losses import family_losses
 from castalia.model.config import ModelConfig
@@ -20,6 +22,10 @@ from castalia.training.run import load_model, load_recipe_of
 
 HEAD_DIMS = (24, 32, 40)
 """Widths that a head may have: with these, a width is found near any that is wanted."""
+RUNG = "rung.json"
+"""What a run of a ladder is measured in, in its directory."""
+RECORDED = Path(__file__).with_name("recorded.json")
+"""The ladder that comes with Castalia: `ladder`, on two cores."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +41,12 @@ class Rung:
     losses: dict[str, float]
     accuracies: dict[str, float]
     chances: dict[str, float]
+    stretch: float = 1.0
+    """How many times as many positions as the rules give."""
 
 
-def sized(recipe: Recipe, size: float) -> Recipe:
-    """Return `recipe` at `size` times its compute C.
+def sized(recipe: Recipe, size: float, stretch: float = 1) -> Recipe:
+    """Return `recipe` at `size` times its compute C; with a `stretch`, trained for so many times as many steps.
 
     - width and layers ∝ C^1/6 each, so that the parameters of all blocks ∝ C^1/2; heads of 24 to 40
     - positions ∝ C^1/2 (as many a parameter as the recipe has; Hoffmann et al., arXiv 2203.15556), by its steps (or
@@ -46,20 +54,21 @@ def sized(recipe: Recipe, size: float) -> Recipe:
     - rows ∝ C^1/4, the square root of the positions; warm-up in proportion to the steps
     - rates as they are: Muon's updates have the same size at any width
     """
-    if size == 1:
-        return recipe
-    model = _model(recipe.model, size)
-    rows = max(1, round(recipe.feed.rows * size**0.25 / recipe.feed.streams)) * recipe.feed.streams
-    feed = replace(recipe.feed, rows=rows)
-    training = recipe.training
+    made, training = shaped(recipe, size), recipe.training
     if training.steps:
-        steps = max(
-            1, round(training.steps * size * _step_flops(recipe) / _step_flops(replace(recipe, model=model, feed=feed)))
-        )
+        steps = max(1, round(stretch * training.steps * size * step_cost(recipe) / step_cost(made)))
         training = replace(training, steps=steps, warmup_steps=round(training.warmup_steps * steps / training.steps))
     else:
-        training = replace(training, minutes=training.minutes * size)
-    return replace(recipe, model=model, feed=feed, training=training)
+        training = replace(training, minutes=training.minutes * size * stretch)
+    return replace(made, training=training)
+
+
+def shaped(recipe: Recipe, size: float) -> Recipe:
+    """Return `recipe` with the model and the rows of `size`, and as many steps or minutes as before."""
+    if size == 1:
+        return recipe
+    rows = max(1, round(recipe.feed.rows * size**0.25 / recipe.feed.streams)) * recipe.feed.streams
+    return replace(recipe, model=_model(recipe.model, size), feed=replace(recipe.feed, rows=rows))
 
 
 def _model(model: ModelConfig, size: float) -> ModelConfig:
@@ -74,10 +83,10 @@ def _model(model: ModelConfig, size: float) -> ModelConfig:
 
 def run_flops(recipe: Recipe) -> int:
     """Return about how many operations a recipe given in steps takes."""
-    return _step_flops(recipe) * (recipe.training.steps or 0)
+    return step_cost(recipe) * (recipe.training.steps or 0)
 
 
-def _step_flops(recipe: Recipe) -> int:
+def step_cost(recipe: Recipe) -> int:
     """Return the operations of a typical step: half of its positions are learned, a quarter are patches."""
     positions = recipe.feed.rows * recipe.feed.length
     shape = StepShape(recipe.feed.rows, recipe.feed.length, positions // 4, 0, positions // 2)
@@ -90,22 +99,51 @@ def climb(
     sizes: Sequence[float],
     seeds: Sequence[int] = (0,),
     *,
+    stretches: Sequence[float] = (1,),
     questions: int = 50,
     report: Callable[[str, dict[str, Any]], None] = lambda name, line: None,
 ) -> list[Rung]:
-    """Run and measure `recipe` in every size and with every seed, in `directory`; what is done is not done again."""
+    """Run and measure `recipe` in every size, with every stretch and seed, in `directory`.
+
+    What is done is not done again, and what was interrupted goes on.
+    """
     rungs = []
-    for size in sorted(sizes):
-        for seed in seeds:
-            name = f"size-{size:g}-seed-{seed}"
-            path = directory / name / "rung.json"
-            if not path.exists():
-                made = sized(recipe, size)
-                made = replace(made, data=replace(made.data, seed=seed), training=replace(made.training, seed=seed))
-                pretrain(made, path.parent, report=lambda line, name=name: report(name, line), warn=lambda text: None)
-                replace_file(path, json.dumps(asdict(measure(path.parent, size, seed, questions)), indent=1))
-            rungs.append(Rung(**json.loads(path.read_text())))
+    directory.mkdir(parents=True, exist_ok=True)
+    replace_file(directory / "recipe.json", json.dumps(recipe.to_json(), indent=1))
+    for size, stretch, seed in product(sorted(sizes), sorted(stretches), seeds):
+        name = f"size-{size:g}" + (f"-stretch-{stretch:g}" if stretch != 1 else "") + f"-seed-{seed}"
+        path = directory / name / RUNG
+        if not path.exists():
+            made = sized(recipe, size, stretch)
+            made = replace(made, data=replace(made.data, seed=seed), training=replace(made.training, seed=seed))
+            pretrain(made, path.parent, report=lambda line, name=name: report(name, line), warn=lambda text: None)
+            rung = replace(measure(path.parent, size, seed, questions), stretch=stretch)
+            replace_file(path, json.dumps(asdict(rung), indent=1))
+        rungs.append(Rung(**json.loads(path.read_text())))
     return rungs
+
+
+def read_ladder(path: Path) -> tuple[Recipe, list[Rung]]:
+    """Return the recipe of a ladder and all that was measured of it, the smallest first: of a directory that was
+    climbed in, or of a file that `write_ladder` made. Raises DataError if there is none."""
+    try:
+        if path.is_dir():
+            said: dict[str, Any] = {"recipe": json.loads((path / "recipe.json").read_text())}
+            said["rungs"] = [json.loads(rung.read_text()) for rung in path.glob(f"*/{RUNG}")]
+        else:
+            said = json.loads(path.read_text())
+        recipe, rungs = Recipe.from_json(said["recipe"]), [Rung(**row) for row in said["rungs"]]
+    except (OSError, TypeError, KeyError, ValueError) as error:
+        raise DataError(f"{path} holds no ladder (castalia forecast RECIPE climbs one): {error}") from error
+    if not rungs:
+        raise DataError(f"no run of the ladder {path} is done yet")
+    return recipe, sorted(rungs, key=lambda rung: (rung.size, rung.stretch, rung.seed))
+
+
+def write_ladder(path: Path, recipe: Recipe, rungs: Sequence[Rung]) -> None:
+    """Write a ladder to one file, for `read_ladder`."""
+    said = {"recipe": recipe.to_json(), "rungs": [asdict(rung) for rung in rungs]}
+    replace_file(path, json.dumps(said, indent=1) + "\n")
 
 
 def measure(directory: Path, size: float, seed: int, questions: int) -> Rung:

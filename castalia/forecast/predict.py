@@ -1,13 +1,13 @@
 """From the rungs of a ladder to forecasts of a larger run: its loss, that of every family, and their accuracies."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from castalia.errors import RecipeError
 from castalia.forecast.accuracy import Sigmoid
-from castalia.forecast.fits import Curve, Fit, Values, fit
+from castalia.forecast.fits import RESAMPLES, Curve, Fit, Values, fit
 from castalia.forecast.forecast import Forecast
 from castalia.forecast.ladder import Rung
 from castalia.forecast.loss import LossLaw
@@ -61,25 +61,40 @@ def foresee(rungs: Sequence[Rung], flops: float) -> list[Forecast]:
 
     Raises RecipeError for fewer than 4 rungs.
     """
-    if len(rungs) < 4:
-        raise RecipeError(
-            f"a forecast needs 4 runs or more to be fitted to, not {len(rungs)}: more sizes, or more seeds"
-        )
     compute_N = np.array([rung.flops for rung in rungs])
+    return [
+        Forecast.make(name, FLOPS, law.fit, list(zip(compute_N.tolist(), law.measured, strict=True)), [flops])
+        for name, law in laws(rungs, compute_N, LossLaw(terms=1)).items()
+    ]
 
-    def law(of: Callable[[Rung], float], seed: int) -> Fit:
-        return fit(LossLaw(terms=1), compute_N, np.array([of(rung) for rung in rungs]), seed=seed)
 
-    def made(name: str, found: Fit, of: Callable[[Rung], float]) -> Forecast:
-        return Forecast.make(name, FLOPS, found, [(rung.flops, of(rung)) for rung in rungs], [flops])
+@dataclass(frozen=True)
+class Law:
+    """A fit to a ladder, and what was measured on every rung."""
 
-    forecasts = [made(LOSS, law(lambda rung: rung.loss, 0), lambda rung: rung.loss)]
+    fit: Fit
+    measured: list[float]
+
+
+def laws(rungs: Sequence[Rung], x: Values, form: LossLaw, resamples: int = RESAMPLES) -> dict[str, Law]:
+    """Return how loss, and loss and accuracy of every family, follow from `x` ([N] or [N, K], a row for every rung).
+
+    Raises RecipeError for too few rungs.
+    """
+    enough = len(form.parameters) + 1
+    if len(rungs) < enough:
+        raise RecipeError(
+            f"a forecast needs {enough} runs or more to be fitted to, not {len(rungs)}: more sizes, or more seeds"
+        )
+
+    def law(measured: list[float], seed: int) -> Law:
+        return Law(fit(form, x, np.array(measured), seed=seed, resamples=resamples), measured)
+
+    found = {LOSS: law([rung.loss for rung in rungs], 0)}
     for number, family in enumerate(sorted(rungs[0].losses), 1):
-        loss = law(lambda rung, family=family: rung.losses[family], number)
-        forecasts.append(made(f"{LOSS} {family}", loss, lambda rung, family=family: rung.losses[family]))
-        losses_N = np.array([rung.losses[family] for rung in rungs])
-        accuracies_N = np.array([rung.accuracies[family] for rung in rungs])
-        accuracy = fit(Sigmoid(rungs[0].chances[family]), losses_N, accuracies_N, seed=number)
-        both = chained(loss, accuracy)
-        forecasts.append(made(f"{ACCURACY} {family}", both, lambda rung, family=family: rung.accuracies[family]))
-    return forecasts
+        loss = found[f"{LOSS} {family}"] = law([rung.losses[family] for rung in rungs], number)
+        accuracies = [rung.accuracies[family] for rung in rungs]
+        by_loss = Sigmoid(rungs[0].chances[family])
+        accuracy = fit(by_loss, np.array(loss.measured), np.array(accuracies), seed=number, resamples=resamples)
+        found[f"{ACCURACY} {family}"] = Law(chained(loss.fit, accuracy), accuracies)
+    return found

@@ -43,6 +43,16 @@ def find_homework(name: str) -> Homework | None:
     return load_homework(name) if hasattr(_module(name), "homework") else None
 
 
+def load_parts(name: str) -> dict[str, dict[str, str]]:
+    """Return the parts in which a recipe differs from another, each with the fields that make the difference.
+
+    Raises RecipeError for a recipe without PARTS.
+    """
+    if not (parts := getattr(_module(name), "PARTS", None)):
+        raise RecipeError(f"{name} has no PARTS: a dictionary of {{part: {{field: value}}}}")
+    return parts
+
+
 def _load(name: str, function: str, kind: type[T]) -> T:
     module = _module(name)
     if not hasattr(module, function):

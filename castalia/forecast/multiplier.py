@@ -1,0 +1,126 @@
+"""The multiplier: how many times as much compute another recipe needs to be as often right, and which part earns it."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from scipy.optimize import least_squares
+
+from castalia.errors import RecipeError
+from castalia.forecast.fits import Fit, Values, fit
+from castalia.forecast.ladder import Rung, climb
+from castalia.training.recipe import Recipe
+
+FACTORS = (0.5, 1.0, 2.0)
+"""Learning rates that are tried for every recipe, as multiples of its own."""
+SIZES = (1 / 8, 1 / 4, 1 / 2, 1)
+"""Sizes of the rungs, as shares of the largest."""
+TARGETS = 3
+"""Accuracies at which recipes are compared: evenly between what both reach with their least and most compute."""
+
+
+@dataclass(frozen=True)
+class Growth:
+    """R(C) = chance + (1 - chance) / (1 + (C_half / C)^k): accuracy by compute."""
+
+    chance: float = 0.0
+    name: ClassVar[str] = "growth with compute"
+    parameters: ClassVar[tuple[str, ...]] = ("log_C_half", "k")
+    in_logs: ClassVar[bool] = False
+
+    def at(self, parameters_P: Values, x: Values) -> Values:
+        """Return the accuracy at each compute, [N]."""
+        half, k = parameters_P
+        return self.chance + (1 - self.chance) / (1 + np.exp(np.clip(k * (half - np.log(x)), -50, 50)))
+
+    def solve(self, x: Values, y_N: Values, near_P: Values | None = None) -> Values:
+        """Return log C_half and k, by least squares; k is above 0.05."""
+        logs = np.log(x)
+        starts = [[h, k] for h in (logs.min(), logs.mean(), logs.max() + 2) for k in (0.3, 1.0)]
+        bounds = [logs.min() - 20, 0.05], [logs.max() + 20, 5.0]
+        chosen = starts if near_P is None else [list(np.clip(near_P, *bounds))]
+        tries = [least_squares(lambda p_P: self.at(p_P, x) - y_N, start, bounds=bounds) for start in chosen]
+        return min(tries, key=lambda found: found.cost).x
+
+    def compute_for(self, accuracy: float, parameters_P: Values) -> float:
+        """Return the compute that gives an accuracy between chance and 1."""
+        half, k = parameters_P
+        return float(np.exp(half + np.log((accuracy - self.chance) / (1 - accuracy)) / k))
+
+
+@dataclass(frozen=True)
+class Multiplier:
+    """At one accuracy: what each needs (FLOPs), how many times as much the other needs, and the 90 % interval of it."""
+
+    accuracy: float
+    flops: float
+    other_flops: float
+    value: float
+    low: float
+    high: float
+
+
+def mean_accuracy(rung: Rung) -> float:
+    """Return a rung's accuracy, the mean of its families'."""
+    return sum(rung.accuracies.values()) / len(rung.accuracies)
+
+
+def growth(rungs: Sequence[Rung], seed: int = 0) -> Fit:
+    """Return how the accuracy of a ladder grows with compute."""
+    chances = rungs[0].chances.values()
+    compute_N = np.array([rung.flops for rung in rungs])
+    return fit(Growth(sum(chances) / len(chances)), compute_N, np.array([*map(mean_accuracy, rungs)]), seed=seed)
+
+
+def shared_targets(ladders: Iterable[Sequence[Rung]], count: int = TARGETS) -> list[float]:
+    """Return `count` accuracies inside of what all ladders reach. Raises RecipeError where they share nothing."""
+    means = [[mean_accuracy(rung) for rung in rungs] for rungs in ladders]
+    low, high = max(map(min, means)), min(map(max, means))
+    if low >= high:
+        raise RecipeError(
+            f"nothing to compare: one is never below {low:.0%}, another never above {high:.0%}: more sizes are needed"
+        )
+    return [low + (high - low) * number / (count + 1) for number in range(1, count + 1)]
+
+
+def multipliers(ours: Sequence[Rung], others: Sequence[Rung], targets: Sequence[float]) -> list[Multiplier]:
+    """Return, at every target, how many times as much compute the others need."""
+    mine, theirs = growth(ours, 0), growth(others, 1)
+
+    def compute(found: Fit, accuracy: float) -> tuple[float, Values]:
+        assert isinstance(found.form, Growth)
+        rows = [found.form.compute_for(accuracy, row) for row in found.resampled_RP]
+        return found.form.compute_for(accuracy, found.parameters_P), np.array(rows)
+
+    made = []
+    for accuracy in targets:
+        (flops, flops_R), (other, other_R) = compute(mine, accuracy), compute(theirs, accuracy)
+        low, high = np.quantile(other_R / flops_R, [0.05, 0.95])
+        made.append(Multiplier(accuracy, flops, other, other / flops, float(low), float(high)))
+    return made
+
+
+def tuned(recipe: Recipe, directory: Path, size: float, **climbing: Any) -> Recipe:
+    """Return `recipe` at the best of `FACTORS` times its learning rates, by held-out loss at `size`, one run each."""
+
+    def at(factor: float) -> Recipe:
+        training = recipe.training
+        rates = {name: factor * getattr(training, name) for name in ("matrix_lr", "other_lr")}
+        return replace(recipe, training=replace(training, **rates))
+
+    losses = {f: climb(at(f), directory / f"rates-{f:g}", [size], **climbing)[0].loss for f in FACTORS}
+    return at(min(losses, key=losses.__getitem__))
+
+
+def with_parts(recipe: Recipe, parts: dict[str, dict[str, str]]) -> dict[str, Recipe]:
+    """Return `recipe` with each part alone as the predecessor had it, by the part's name."""
+    return {part: recipe.override(settings) for part, settings in parts.items()}
+
+
+def climb_tuned(
+    recipe: Recipe, directory: Path, sizes: Sequence[float], seeds: Sequence[int], **climbing: Any
+) -> list[Rung]:
+    """Return the rungs of a recipe at its best rates, found at the smallest size."""
+    return climb(tuned(recipe, directory, min(sizes), **climbing), directory, sizes, seeds, **climbing)

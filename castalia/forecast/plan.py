@@ -1,0 +1,157 @@
+"""A plan: the best size and number of positions for a budget, and what they will give, as a measured ladder says."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from castalia.errors import RecipeError
+from castalia.forecast.devices import Cluster, activation_bytes, state_bytes
+from castalia.forecast.fits import Values
+from castalia.forecast.forecast import Expectation
+from castalia.forecast.ladder import Rung, shaped, step_cost
+from castalia.forecast.loss import LossLaw
+from castalia.forecast.predict import ACCURACY, LOSS, Law, laws
+from castalia.model.flops import parameters
+from castalia.training.recipe import Recipe
+
+SIZES = np.geomspace(1e-4, 1e12, 640)
+"""Sizes whose shapes are considered, as shares of the recipe's compute."""
+BUDGETS = np.geomspace(1e10, 1e28, 361)
+"""Where an accuracy is looked for: 20 budgets to every factor of ten, FLOPs."""
+RESAMPLES = 100
+FAR = 1000.0
+"""Budgets beyond so many times a ladder's largest rung are hardly more than a guess, and are said to be."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to train, what it takes, and what is expected of it, with intervals of 90 %."""
+
+    recipe: Recipe
+    flops: float
+    parameters: Expectation
+    """The best size, and the sizes that may as well be the best."""
+    positions: int
+    loss: Expectation
+    accuracies: dict[str, Expectation]
+    hours: float
+    memory: float
+    """Bytes a device: weights, gradients and optimizer, sharded, and the activations of its rows."""
+    dollars: float | None
+    beyond: float
+    """How many times the compute of the ladder's largest rung it is."""
+
+    @property
+    def accuracy(self) -> float:
+        """The mean of what is expected of the families."""
+        return sum(e.value for e in self.accuracies.values()) / len(self.accuracies)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON; of the recipe, what it sets."""
+        rows = {name: vars(e) for name, e in {"parameters": self.parameters, "loss": self.loss}.items()}
+        rows["accuracies"] = {family: vars(e) for family, e in self.accuracies.items()}
+        names = ("flops", "positions", "accuracy", "hours", "memory", "dollars", "beyond")
+        return {name: getattr(self, name) for name in names} | rows | {"settings": settings_of(self.recipe)}
+
+
+def settings_of(recipe: Recipe) -> dict[str, int]:
+    """Return the fields, and the values of a planned recipe, that a plan chooses."""
+    model, feed = recipe.model, recipe.feed
+    shape = {"model.width": model.width, "model.layers": model.layers, "model.heads": model.heads}
+    return shape | {"feed.rows": feed.rows, "training.steps": recipe.training.steps or 0}
+
+
+class Planner:
+    """Knows the laws of one ladder, and the shapes that a recipe may have."""
+
+    def __init__(self, recipe: Recipe, rungs: Sequence[Rung]) -> None:
+        """Raises RecipeError where the rungs do not tell the effect of size from that of positions."""
+        ratios = [rung.positions / rung.parameters for rung in rungs]
+        if len({rung.stretch for rung in rungs}) < 2 or max(ratios) < 2 * min(ratios):
+            raise RecipeError(
+                "a plan needs a ladder whose rungs differ in positions a parameter, too: "
+                "castalia forecast RECIPE --stretches 0.5 1 2"
+            )
+        self.recipe, self.rungs = recipe, rungs
+        x_NK = np.array([(rung.parameters, rung.positions) for rung in rungs], float)
+        self.laws: dict[str, Law] = laws(rungs, x_NK, LossLaw(terms=2), RESAMPLES)
+        shapes = {(made.model.width, made.model.layers): made for made in (shaped(recipe, size) for size in SIZES)}
+        self.shapes = list(shapes.values())
+        self.parameters_J = np.array([parameters(made.model)["total"] for made in self.shapes], float)
+        # What a typical step costs, put right by what the rungs' steps did cost.
+        counted = [rung.flops / rung.positions / _position_cost(shaped(recipe, rung.size)) for rung in rungs]
+        self.costs_J = float(np.median(counted)) * np.array([_position_cost(made) for made in self.shapes])
+
+    def plan(self, flops: float, cluster: Cluster) -> Plan:
+        """Return the best use of so many operations."""
+        x_JK = self.splits(flops)
+        loss = self.laws[LOSS].fit
+        best = int(np.argmin(loss.at(x_JK)))
+        others_R = [int(np.argmin(loss.form.at(row, x_JK))) for row in loss.resampled_RP]
+        low, high = np.quantile(self.parameters_J[others_R], [0.05, 0.95])
+        made, (size, positions) = self.shapes[best], x_JK[best]
+        steps = max(1, round(positions / (made.feed.rows * made.feed.length)))
+        made = replace(made, training=replace(made.training, steps=steps))
+        hours = cluster.hours(flops)
+        families = sorted(self.rungs[0].losses)
+        return Plan(
+            made,
+            flops,
+            Expectation(flops, size, low, high),
+            round(positions),
+            self._expected(LOSS, flops, x_JK[best]),
+            {family: self._expected(f"{ACCURACY} {family}", flops, x_JK[best]) for family in families},
+            hours,
+            state_bytes(made, cluster.count) + activation_bytes(made, cluster.count),
+            None if cluster.device.dollars is None else hours * cluster.count * cluster.device.dollars,
+            flops / max(rung.flops for rung in self.rungs),
+        )
+
+    def budget_for(self, accuracy: float, family: str | None = None) -> float:
+        """Return the fewest operations that are expected to give an accuracy, of a family or on average.
+
+        Raises RecipeError where no budget is expected to, or for a family that the ladder does not have.
+        """
+        names = sorted(self.rungs[0].losses)
+        if family and family not in names:
+            raise RecipeError(f"the ladder has no {family}: {', '.join(names)}")
+        loss = self.laws[LOSS].fit
+        x_BK = np.stack([x_JK[np.argmin(loss.at(x_JK))] for x_JK in map(self.splits, BUDGETS)])
+        rows = [self.laws[f"{ACCURACY} {name}"].fit.at(x_BK) for name in ([family] if family else names)]
+        expected_B = np.mean(rows, 0)
+        if not (reached_B := expected_B >= accuracy).any():
+            what = family or "families on average"
+            raise RecipeError(f"{what}: no budget is expected to give {accuracy:.0%}; at most {expected_B.max():.1%}")
+        return float(BUDGETS[np.argmax(reached_B)])
+
+    def splits(self, flops: float) -> Values:
+        """Return (parameters, positions) of every shape that has a step at least, trained with so many operations."""
+        rows_J = np.array([made.feed.rows * made.feed.length for made in self.shapes])
+        positions_J = np.maximum(flops / self.costs_J, rows_J * 1e-9)
+        return np.stack([self.parameters_J, positions_J], 1)
+
+    def _expected(self, name: str, flops: float, x_K: Values) -> Expectation:
+        fit = self.laws[name].fit
+        ends = (float(end[0]) for end in fit.interval(x_K[None], of_runs=True))
+        value, low, high = float(fit.at(x_K[None])[0]), *ends
+        if fit.form.in_logs:
+            return Expectation(flops, value, low, high)
+        return Expectation(flops, value, max(0.0, low), min(1.0, high))
+
+
+def _position_cost(recipe: Recipe) -> float:
+    return step_cost(recipe) / (recipe.feed.rows * recipe.feed.length)
+
+
+def budget(text: str) -> float:
+    """Return the FLOPs that a text as 1e20 says. Raises RecipeError for anything that is no number above zero."""
+    try:
+        flops = float(text)
+    except ValueError:
+        flops = math.nan
+    if not (math.isfinite(flops) and flops > 0):
+        raise RecipeError(f"a number of FLOPs is expected, as 1e20, not {text!r}")
+    return flops
