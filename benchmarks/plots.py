@@ -88,6 +88,34 @@ def practice_curves(curves: Mapping[str, tuple[Sequence[float], Sequence[float],
     _save(figure, path)
 
 
+def forecast_panels(panels: Sequence[tuple[Any, Sequence[tuple[float, float]]]], path: Path) -> None:
+    """Draw forecasts, a panel each: the curve with its interval, what it was fitted to, and what was measured."""
+    columns = min(4, len(panels))
+    rows = -(-len(panels) // columns)
+    figure, axes = _pyplot().subplots(rows, columns, figsize=(3.6 * columns, 2.9 * rows), squeeze=False)
+    for ax in axes.flat[len(panels) :]:
+        ax.axis("off")
+    for ax, (forecast, measured) in zip(axes.flat, panels, strict=False):
+        scale = 100 if forecast.in_points else 1
+        x, y = [e.x for e in forecast.curve], [scale * e.value for e in forecast.curve]
+        ends = ([scale * getattr(e, name) for e in forecast.curve] for name in ("low", "high"))
+        ax.fill_between(x, *ends, color="#dd6600", alpha=0.15, linewidth=0)
+        ax.plot(x, y, color="#dd6600", linewidth=1.2, label=f"forecast, {forecast.share:.0%}")
+        for points, colour, label in (
+            (forecast.points, "#3366cc", "fitted to"), (measured, "#1d7a46", "measured after")
+        ):  # fmt: skip
+            ax.plot(
+                [a for a, _ in points], [scale * b for _, b in points], "o", markersize=3.5, color=colour, label=label
+            )
+        ax.set_xscale("log")
+        ax.set_title(forecast.of + (", %" if forecast.in_points else ""), fontsize=9)
+        ax.set_xlabel(forecast.along, fontsize=8)
+        ax.tick_params(labelsize=8)
+        ax.grid(alpha=0.25)
+    axes[0][0].legend(fontsize=7, frameon=False)
+    _save(figure, path)
+
+
 def hack_rates(points: Mapping[str, Sequence[tuple[int, float, float]]], path: Path) -> None:
     """Draw how often was cheated and how often right, over steps; a line for every set of defences.
 

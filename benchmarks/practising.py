@@ -28,11 +28,11 @@ from castalia.engine.engine import Engine
 from castalia.forecast.fits import Fit, fit
 from castalia.forecast.practice import LogLinear, Saturating, foretell
 from castalia.model.decoder import Decoder
-from castalia.rl.homework import Homework, MeasureConfig
+from castalia.rl.homework import MeasureConfig
 from castalia.rl.measure import measure
 from castalia.rl.practice import ways_of
 from castalia.rl.rollouts import roll_out
-from castalia.rl.run import MEMORY, POSITIONS
+from castalia.rl.run import MEMORY, POSITIONS, load_homework_of
 from castalia.training.checkpoint import list_checkpoints, load_checkpoint
 from castalia.training.metrics import read_metrics
 from castalia.training.run import load_perception, load_recipe_of, load_weights
@@ -67,7 +67,7 @@ def main() -> None:
 
 def measure_all(run: Path) -> list[dict[str, Any]]:
     """Return what every kept checkpoint of a run can do, the model it began with among them; what is known is kept."""
-    homework = Homework.from_json(json.loads((run / "homework.json").read_text()))
+    homework, source = load_homework_of(run)
     perception, model = load_perception(run), Decoder(load_recipe_of(run).model)
     tasks = {name: build_task(name) for name in homework.practice.tasks}
     way = next(iter(ways_of(homework.practice, None).values()))
@@ -77,8 +77,7 @@ def measure_all(run: Path) -> list[dict[str, Any]]:
         "train": (MeasureConfig(("train",), 50, 16), practised),
         "harder": (MeasureConfig(("held_out",), 50, 16), harder),
     }
-    source = run.parent / json.loads((run / "homework.json").read_text())["source"]
-    weights = {0: lambda: load_weights(source)}
+    weights = {0: lambda: load_weights(run.parent / source)}
     for path in list_checkpoints(run / "checkpoints"):
         weights[int(path.name.removeprefix("step-"))] = lambda path=path: load_checkpoint(path)[0]["model"]
     known = {line["step"]: line for line in read_metrics(run / "measured.jsonl")}

@@ -21,6 +21,11 @@ from castalia.engine.engine import Engine
 from castalia.evals.examine import Answered, Examination, examine
 from castalia.evals.report import write_report
 from castalia.evals.ways import compare_ways, learned_ways
+from castalia.forecast.before import FORECAST, forecast_run, minutes_to_train
+from castalia.forecast.forecast import read_forecasts
+from castalia.forecast.outcome import checks_of, measure_outcome, read_outcome
+from castalia.forecast.scaling import scaling_html
+from castalia.forecast.tables import forecast_table
 from castalia.reasoning.effort import Thinking
 from castalia.reasoning.strategies import OneChain
 from castalia.rl.guards import CollapseError
@@ -34,6 +39,8 @@ from castalia.training.run import HOMEWORK, load_model, load_recipe_of
 
 EXAMPLES_PER_FAMILY = 12
 """Held-out examples a family that the report shows."""
+SHARE = 1 / 8
+"""Small runs take this share of the time of school, all together."""
 
 
 @dataclass(frozen=True)
@@ -45,16 +52,31 @@ class Education:
     seconds: dict[str, float]
 
 
-def educate(recipe: Recipe, directory: Path, homework: Homework | None = None, *, questions: int = 100) -> Education:
+def educate(
+    recipe: Recipe,
+    directory: Path,
+    homework: Homework | None = None,
+    *,
+    questions: int = 100,
+    forecast: bool = False,
+) -> Education:
     """Train `recipe` in `directory` (or go on with it), give it `homework`, examine it on held-out input, report.
 
-    `questions` are put a family and difficulty. Every part that is already done is not done again.
+    `questions` are put a family and difficulty. With `forecast`, small runs foretell before what school will give.
+    Every part that is already done is not done again.
     """
     seconds: dict[str, float] = {}
+    started = time.perf_counter()
+    if forecast and not (directory / "metrics.jsonl").exists() and not (directory / FORECAST).exists():
+        foretell(recipe, directory)
+        seconds["forecast"] = time.perf_counter() - started
     started = time.perf_counter()
     with training_progress(recipe.training.minutes, recipe.training.steps) as report:
         pretrain(recipe, directory, report=report, warn=console.print)
     seconds["school"] = time.perf_counter() - started
+    if (directory / FORECAST).exists():
+        with console.status("what school gave, beside its forecast"):
+            measure_outcome(directory)
     if homework is not None:
         started = time.perf_counter()
         practise_in(homework, directory)
@@ -73,7 +95,8 @@ def educate(recipe: Recipe, directory: Path, homework: Homework | None = None, *
     (directory / "evaluation.json").write_text(json.dumps(evaluation, indent=2))
     examples = [to_report(answered) for answered in _choose(examination)]
     practised = read_metrics(directory / HOMEWORK / "metrics.jsonl")
-    write_report(directory, read_metrics(directory / "metrics.jsonl"), evaluation, examples, practised)
+    metrics = read_metrics(directory / "metrics.jsonl")
+    write_report(directory, metrics, evaluation, examples, practised, scaling_html(directory))
     return Education(directory, evaluation, seconds)
 
 
@@ -88,6 +111,17 @@ def practise_in(homework: Homework, directory: Path) -> None:
             practise(homework, directory, directory / HOMEWORK, actions=actions, report=report, warn=console.print)
         except CollapseError as error:
             console.print(f"homework: {error}")
+
+
+def foretell(recipe: Recipe, directory: Path) -> None:
+    """Write a forecast of what school will give, from small runs that take a share of its time."""
+    with console.status("small runs") as status:
+
+        def report(name: str, line: dict[str, Any]) -> None:
+            status.update(f"small run {name}: step {line['step']}, loss {line['loss']:.3f}")
+
+        minutes = SHARE * minutes_to_train(recipe)
+        console.print(forecast_table(forecast_run(recipe, directory, minutes, questions=20, report=report)))
 
 
 def examine_run(
@@ -182,6 +216,8 @@ def _wav(document: Document) -> bytes | None:
 def summarise(education: Education) -> None:
     """Print the table, where the report is, and the command that asks the model a question."""
     console.print(accuracy_table(education.evaluation))
+    if forecasts := read_forecasts(education.directory / FORECAST):
+        console.print(forecast_table(forecasts, checks_of(forecasts, read_outcome(education.directory))))
     if education.evaluation["ways"]:
         console.print(ways_table(education.evaluation["ways"]))
     times = ", ".join(f"{name} {int(s) // 60}:{int(s) % 60:02d}" for name, s in education.seconds.items())

@@ -17,11 +17,12 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Line:
-    """A line: its name, its points from left to right, and whether it is only expected."""
+    """A line: its name, its points from left to right, whether it is only expected, and whether it is drawn as dots."""
 
     name: str
     points: Sequence[Point]
     expected: bool = False
+    dots: bool = False
 
 
 @dataclass(frozen=True)
@@ -35,13 +36,15 @@ class Plot:
     from_zero: bool = False
     logarithmic: bool = False
     """Whether equal ratios are equally high; only where all values are above zero."""
+    ratios_along: bool = False
+    """Whether equal ratios are equally far apart; only where all places are above zero."""
     band: Sequence[tuple[float, float, float]] = field(default_factory=tuple)
     """Place, lower and upper end."""
 
     def html(self) -> str:
-        """Return the chart as a <figure>; "" if no line has two points at different places."""
-        lines = [line for line in self.lines if len({x for x, _ in line.points}) > 1]
-        if not lines:
+        """Return the chart as a <figure>; "" if there are no two points at different places."""
+        lines = [line for line in self.lines if len({x for x, _ in line.points}) > (0 if line.dots else 1)]
+        if len({x for line in lines for x, _ in line.points}) < 2:
             return ""
         places = [x for line in lines for x, _ in line.points]
         values = [y for line in lines for _, y in line.points] + [y for _, *ends in self.band for y in ends]
@@ -50,15 +53,13 @@ class Plot:
         if low == high:
             low, high = low - 0.5 * (abs(low) or 1), high + 0.5 * (abs(high) or 1)
 
-        def x(place: float) -> float:
-            return round(LEFT + (place - left) / (right - left) * (WIDTH - LEFT - RIGHT), 1)
+        is_log, is_log_along = self.logarithmic and low > 0, self.ratios_along and left > 0
 
-        is_log = self.logarithmic and low > 0
-        bend = math.log if is_log else float
+        def x(place: float) -> float:
+            return round(LEFT + _share(place, left, right, is_log_along) * (WIDTH - LEFT - RIGHT), 1)
 
         def y(value: float) -> float:
-            share = (bend(value) - bend(low)) / (bend(high) - bend(low))
-            return round(HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM), 1)
+            return round(HEIGHT - BOTTOM - _share(value, low, high, is_log) * (HEIGHT - TOP - BOTTOM), 1)
 
         marks = [
             f'<path class="grid" d="M{LEFT} {y(tick)}H{WIDTH - RIGHT}"/>'
@@ -67,7 +68,7 @@ class Plot:
         ]
         marks += [
             f'<text x="{x(tick)}" y="{HEIGHT - 10}" text-anchor="middle">{short(tick)}</text>'
-            for tick in ticks(left, right, about=5)
+            for tick in (ratio_ticks(left, right) if is_log_along else ticks(left, right, about=5))
             if x(tick) < WIDTH - 2 * RIGHT
         ]
         if self.band:
@@ -75,10 +76,13 @@ class Plot:
             edge += [(place, upper) for place, _, upper in reversed(self.band)]
             marks.append(f'<path class="band" d="M{_path(edge, x, y)}z"/>')
         for number, line in enumerate(lines):
+            if line.dots:
+                marks += [f'<circle class="dot line{number}" cx="{x(a)}" cy="{y(b)}" r="3"/>' for a, b in line.points]
+                continue
             kind = " expected" if line.expected else ""
             marks.append(f'<path class="line line{number}{kind}" d="M{_path(line.points, x, y)}"/>')
         ends = ", ".join(f"{line.name} {self.write(line.points[-1][1])}" for line in lines)
-        label = f"{self.title} over {right:,.0f} {self.along}; at the end: {ends}"
+        label = f"{self.title} over {full(right)} {self.along}; at the end: {ends}"
         legend = "".join(
             f'<span class="key key{number}">{escape(line.name)} {escape(self.write(line.points[-1][1]))}</span>'
             for number, line in enumerate(lines)
@@ -99,7 +103,7 @@ class Plot:
         shown = []
         for place, at in sorted(rows.items()):
             said = ", ".join(f"{lines[n].name} {self.write(value)}" for n, value in at.items())
-            shown.append([x(place), f"{place:,.0f} {self.along}: {said}", [[n, y(value)] for n, value in at.items()]])
+            shown.append([x(place), f"{full(place)} {self.along}: {said}", [[n, y(value)] for n, value in at.items()]])
         return json.dumps(shown, separators=(",", ":"))
 
 
@@ -117,6 +121,12 @@ class Curve:
         """Return the chart of these metrics as a <figure>; "" if no line has two points."""
         lines = [Line(name, thinned(series(metrics, key))) for key, name in self.lines.items()]
         return Plot(self.title, "steps", lines, self.write, self.from_zero, self.logarithmic).html()
+
+
+def _share(value: float, low: float, high: float, is_log: bool) -> float:
+    """Return how far a value is from `low` to `high`: 0 to 1."""
+    bend = math.log if is_log else float
+    return (bend(value) - bend(low)) / (bend(high) - bend(low))
 
 
 def _path(points: Sequence[Point], x: Callable[[float], float], y: Callable[[float], float]) -> str:
@@ -139,8 +149,15 @@ def ratio_ticks(low: float, high: float) -> list[float]:
     return inside if len(inside) <= 8 else [tick for tick in inside if math.log10(tick) % 1 == 0]
 
 
+def full(number: float) -> str:
+    """Return a number to its last digit, unless nobody could read it: 2,500, 1.25e+13."""
+    return f"{number:.3g}" if abs(number) >= 1e12 else f"{number:,.0f}"
+
+
 def short(number: float) -> str:
-    """Return a number as an axis has it: 2,500, 40 k, 1.5 M."""
+    """Return a number as an axis has it: 2,500, 40 k, 1.5 M, 2e+13."""
+    if abs(number) >= 1e12:
+        return f"{number:g}"
     for size, unit in ((1e9, " G"), (1e6, " M"), (1e4, " k")):
         if abs(number) >= size:
             return f"{number / (1e3 if unit == ' k' else size):g}{unit}"

@@ -18,9 +18,9 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("rl",),
     ("assistant", "watching"),
     ("chat",),
-    ("recipes", "evals", "serve"),
+    ("recipes", "evals"),
     ("forecast",),
-    ("education",),
+    ("education", "serve"),
     ("cli",),
     ("__init__", "__main__"),
 )

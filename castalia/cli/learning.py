@@ -22,9 +22,10 @@ def run(
     steps: int | None = None,
     out: Path | None = None,
     questions: int = 100,
+    forecast: bool = True,
     overrides: Set = (),
 ) -> None:
-    """Educate a model: fetch data, pre-train, give homework, examine on held-out input, write the report.
+    """Educate a model: fetch data, forecast, pre-train, give homework, examine on held-out input, write the report.
 
     Example: castalia run pocket --minutes 10
     Run it again after an interruption and it goes on where it was.
@@ -35,6 +36,7 @@ def run(
         steps: optimizer steps of school instead; homework takes one for every twenty.
         out: run directory (default: runs/RECIPE).
         questions: exam questions a family and difficulty.
+        forecast: write down before school, from small runs of an eighth of its time, what it will give.
         overrides: fields of the recipe, as model.width=256.
     """
     from castalia.data import commands
@@ -50,7 +52,7 @@ def run(
         homework = homework.override({"training.steps": str(max(1, steps // 20))})
     made = made.override(settings_of(minutes, steps, overrides))
     commands.fetch()
-    summarise(educate(made, out or RUNS / made.name, homework, questions=questions))
+    summarise(educate(made, out or RUNS / made.name, homework, questions=questions, forecast=forecast))
 
 
 def pretrain(

@@ -1,21 +1,14 @@
 """Commands that compare and plan: what a budget is best spent on, and how much compute another recipe would need."""
 
 import json as jsonlib
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import tyro
 
+from castalia.cli.forecasting import minutes_of
 from castalia.cli.learning import RUNS, Set, settings_of
 from castalia.errors import RecipeError
-
-if TYPE_CHECKING:
-    from rich.table import Table
-
-    from castalia.forecast.devices import Cluster
-    from castalia.forecast.multiplier import Multiplier
-    from castalia.forecast.plan import Plan
 
 
 def plan(
@@ -52,6 +45,7 @@ def plan(
     from castalia.forecast.devices import cluster_of
     from castalia.forecast.ladder import RECORDED, read_ladder
     from castalia.forecast.plan import Planner, budget
+    from castalia.forecast.tables import plan_table
 
     if sum(given is not None for given in (flops, hours, target_accuracy)) != 1:
         raise RecipeError("give one of --flops, --hours and --target-accuracy")
@@ -104,8 +98,8 @@ def multiplier(
         overrides: fields of both recipes, as model.width=256.
         json: print one line of JSON instead of a table.
     """
-    from castalia.cli.forecasting import minutes_of, minutes_to_train
     from castalia.console import console
+    from castalia.forecast.before import minutes_to_train
     from castalia.forecast.multiplier import (
         FACTORS,
         SIZES,
@@ -114,6 +108,7 @@ def multiplier(
         shared_targets,
         with_parts,
     )
+    from castalia.forecast.tables import multiplier_table
     from castalia.recipes import load_parts, load_recipe
 
     settings = settings_of(None, None, overrides)
@@ -139,67 +134,3 @@ def multiplier(
         print(jsonlib.dumps({name: [vars(one) for one in its] for name, its in rows.items()}))
         return
     console.print(multiplier_table(rows, ours.name, other.name))
-
-
-def plan_table(made: "Plan", cluster: "Cluster") -> "Table":
-    """Return what to train, what it takes, and what is expected of it."""
-    from rich.table import Table
-
-    from castalia.forecast.plan import FAR
-
-    table = Table(title=f"plan for {made.flops:.3g} FLOPs", title_justify="left", show_header=False)
-    model, feed = made.recipe.model, made.recipe.feed
-    size = made.parameters
-    rows = {
-        "parameters": f"{_short(size.value)} ({_short(size.low)} to {_short(size.high)} may be as good)",
-        "model": f"width {model.width}, {model.layers} layers, {model.heads} heads",
-        "positions": f"{_short(made.positions)}, {made.positions / size.value:.0f} a parameter",
-        "batch": f"{feed.rows} rows of {feed.length}, {made.recipe.training.steps:,} steps",
-        "loss": f"{made.loss.value:.4f} ({made.loss.low:.4f} to {made.loss.high:.4f})",
-        "right": f"{made.accuracy:.1%} on average",
-    }
-    rows |= {f"  {name}": f"{e.value:.1%} ({e.low:.1%} to {e.high:.1%})" for name, e in made.accuracies.items()}
-    of = f"{cluster.count} × {cluster.name}" if cluster.count > 1 else cluster.name
-    speed = f"{cluster.mfu:.0%} of {cluster.device.flops:.3g} FLOPs a second each"
-    room = "" if made.memory <= cluster.device.memory else ", more than it has"
-    rows |= {
-        "time": f"{duration(made.hours)} on {of} at {speed}",
-        "memory": f"{made.memory / 1e9:.2g} GB a device of {cluster.device.memory / 1e9:.0f}{room}",
-    }
-    if made.dollars is not None:
-        rows["cost"] = f"${made.dollars:,.2f}"
-    if made.beyond > FAR:
-        rows["beware"] = f"{made.beyond:.2g} times the compute of the largest run it is foretold from: climb higher"
-    for name, value in rows.items():
-        table.add_row(name, value)
-    return table
-
-
-def multiplier_table(rows: Mapping[str, Sequence["Multiplier"]], ours: str, other: str) -> "Table":
-    """Return how many times the compute the other recipe, and each part alone, needs at every accuracy."""
-    from rich.table import Table
-
-    table = Table(title=f"times the compute of {ours}", title_justify="left")
-    for name in ("", "right", ours, "needs", "times", "90% interval"):
-        table.add_column(name, justify="right" if name else "left")
-    for name, its in rows.items():
-        label = name if name == other else f"{name} of {other}"
-        for number, one in enumerate(its):
-            cells = (f"{one.accuracy:.1%}", f"{one.flops:.3g}", f"{one.other_flops:.3g}", f"{one.value:.2f}")
-            table.add_row("" if number else label, *cells, f"{one.low:.2f} to {one.high:.2f}")
-    return table
-
-
-def duration(hours: float) -> str:
-    """Return a time as people say it: 42 s, 12 min, 3.5 h, 2.1 days, 3 years."""
-    for unit, size in (("years", 8766), ("days", 48), ("h", 2), ("min", 1 / 30)):
-        if hours >= size:
-            return f"{hours / {'years': 8766, 'days': 24, 'h': 1, 'min': 1 / 60}[unit]:,.3g} {unit}"
-    return f"{hours * 3600:.2g} s"
-
-
-def _short(number: float) -> str:
-    for size, unit in ((1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")):
-        if number >= size:
-            return f"{number / size:.3g}{unit}"
-    return f"{number:.0f}"

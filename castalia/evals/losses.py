@@ -5,15 +5,15 @@ from pathlib import Path
 
 import torch
 
-from castalia.model.decoder import ModelInput
+from castalia.model.decoder import Decoder, ModelInput
 from castalia.training.pretrain import held_out_batches
-from castalia.training.run import load_model, load_recipe_of
+from castalia.training.run import load_recipe_of
 
 
 @torch.no_grad()
-def family_losses(directory: Path, documents: int = 128) -> dict[str, float]:
-    """Return the mean loss of a run's newest checkpoint, in nats a learned token, on `documents` of every family."""
-    recipe, (model, _) = load_recipe_of(directory), load_model(directory)
+def family_losses(directory: Path, model: Decoder, documents: int = 128) -> dict[str, float]:
+    """Return the mean loss of the `model` of a run, in nats a learned token, on `documents` of every family."""
+    recipe = load_recipe_of(directory)
     losses: dict[str, float] = {}
     for family in sorted(recipe.data.mixture):
         alone = replace(recipe, data=replace(recipe.data, mixture={family: 1.0}))

@@ -28,10 +28,12 @@ def write_report(
     evaluation: dict[str, Any],
     examples: list[dict[str, Any]],
     homework: Sequence[dict[str, Any]] = (),
+    scaling: str = "",
 ) -> Path:
     """Write ``report.html`` into `run_dir` and return its path; whatever was there before is replaced at once.
 
-    `metrics` are the lines of ``metrics.jsonl``, `homework` those of its homework; `evaluation` is what
+    `metrics` are the lines of ``metrics.jsonl``, `homework` those of its homework, `scaling` a section of HTML on what
+    was forecast; `evaluation` is what
     `Examination.to_json` returns, perhaps with ways; an example has family, difficulty, kind, question, thoughts,
     answer, reference, correct, image_png and audio_wav (bytes or None), and perhaps seen_png (a list of bytes: what was
     drawn or looked at closer). Nothing of it is trusted: text is escaped, and the page may neither load nor send
@@ -46,6 +48,7 @@ def write_report(
         facts=_facts(run_dir, metrics),
         curves=curves_html(metrics) or '<p class="dim">No curve yet: the run has fewer than two lines of metrics.</p>',
         homework=homework_html(homework),
+        scaling=scaling,
         table=_table(evaluation.get("families", {})),
         kinds=_kinds(evaluation.get("families", {})),
         ways=_ways(evaluation.get("ways") or {}),

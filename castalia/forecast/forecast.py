@@ -113,11 +113,12 @@ class Forecast:
         """Return a chart: the curve with its interval, the points that it was fitted to, and what was measured."""
         lines = [
             Line("forecast", [(e.x, e.value) for e in self.curve], expected=True),
-            Line("fitted to", list(self.points)),
-            *([Line("measured", list(measured))] if measured else []),
+            Line("fitted to", sorted(self.points), dots=True),
+            *([Line("measured", sorted(measured), dots=True)] if measured else []),
         ]
         band = tuple((e.x, e.low, e.high) for e in self.curve)
-        return Plot(self.of, self.along, lines, band=band)
+        write = "{:.0%}".format if self.in_points else "{:.3g}".format
+        return Plot(self.of, self.along, lines, write, band=band, logarithmic=not self.in_points, ratios_along=True)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON."""

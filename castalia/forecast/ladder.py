@@ -9,7 +9,7 @@ from typing import Any
 
 from castalia.data.catalog import build_task
 from castalia.engine.engine import Engine
-from castalia.errors import DataError
+from castalia.errors import CheckpointError, DataError
 from castalia.evals.examine import examine
 from castalia.evals.losses import family_losses
 from castalia.model.config import ModelConfig
@@ -147,11 +147,17 @@ def write_ladder(path: Path, recipe: Recipe, rungs: Sequence[Rung]) -> None:
 
 
 def measure(directory: Path, size: float, seed: int, questions: int) -> Rung:
-    """Return what a finished run gave; `questions` are asked a family and difficulty."""
-    recipe, last = load_recipe_of(directory), read_metrics(directory / "metrics.jsonl")[-1]
-    engine = Engine(*load_model(directory))
+    """Return what a run's school gave; `questions` are asked a family and difficulty.
+
+    Raises CheckpointError for a run that has not measured its held-out loss.
+    """
+    recipe = load_recipe_of(directory)
+    lines = [line for line in read_metrics(directory / "metrics.jsonl") if "held_out_loss" in line]
+    if not lines:
+        raise CheckpointError(f"{directory} has not measured a held-out loss yet")
+    model, perception = load_model(directory, after_school=True)
     tasks = {name: build_task(name) for name in sorted(recipe.data.mixture)}
-    exam = examine(engine, tasks, difficulties=recipe.data.difficulties, n=questions).to_json()
+    exam = examine(Engine(model, perception), tasks, difficulties=recipe.data.difficulties, n=questions).to_json()
     chances = {
         family: sum(row["chance"] for row in rows.values()) / len(rows) for family, rows in exam["families"].items()
     }
@@ -159,10 +165,10 @@ def measure(directory: Path, size: float, seed: int, questions: int) -> Rung:
         size,
         seed,
         parameters(recipe.model)["total"],
-        last["positions"],
-        last["flops"],
-        last["held_out_loss"],
-        family_losses(directory),
+        lines[-1]["positions"],
+        lines[-1]["flops"],
+        lines[-1]["held_out_loss"],
+        family_losses(directory, model),
         exam["means"],
         chances,
     )

@@ -1,23 +1,48 @@
-"""What became of a run: the figures that were forecast of it, as they were measured."""
+"""What became of a run: the figures that were forecast of its school, as they were measured."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
-from castalia.errors import CheckpointError
-from castalia.evals.losses import family_losses
+from castalia.forecast.forecast import Check, Forecast
+from castalia.forecast.ladder import RUNG, Rung, measure
 from castalia.forecast.predict import ACCURACY, LOSS
+from castalia.training.checkpoint import replace_file
 from castalia.training.metrics import read_metrics
+from castalia.training.run import load_recipe_of
+
+Outcome = dict[str, dict[float, float]]
+"""``{what: {FLOPs: value}}``."""
 
 
-def measured_of(run: Path) -> dict[str, dict[float, float]]:
-    """Return what a run gave, ``{what: {FLOPs: value}}``: its loss, that of every family, and their accuracies."""
-    lines = [line for line in read_metrics(run / "metrics.jsonl") if "held_out_loss" in line]
-    if not lines:
-        raise CheckpointError(f"{run} has not measured a held-out loss yet")
-    flops = lines[-1]["flops"]
-    found = {LOSS: {flops: lines[-1]["held_out_loss"]}}
-    found |= {f"{LOSS} {family}": {flops: loss} for family, loss in family_losses(run).items()}
-    if (path := run / "evaluation.json").exists():
-        means = json.loads(path.read_text())["means"]
-        found |= {f"{ACCURACY} {family}": {flops: mean} for family, mean in means.items()}
-    return found
+def measure_outcome(run: Path, questions: int = 50) -> Outcome:
+    """Measure what a run's school gave, as small runs are measured, and write it down; what is known is read.
+
+    Raises CheckpointError for a run without a held-out loss.
+    """
+    lines = read_metrics(run / "metrics.jsonl")
+    if not (known := read_outcome(run)) or not lines or lines[-1]["flops"] not in known[LOSS]:
+        rung = measure(run, 1.0, load_recipe_of(run).training.seed, questions)
+        replace_file(run / RUNG, json.dumps(asdict(rung), indent=1))
+    return read_outcome(run)
+
+
+def read_outcome(run: Path) -> Outcome:
+    """Return what `measure_outcome` has measured; {} if it has not, or nobody can read it."""
+    try:
+        return outcome_of(Rung(**json.loads((run / RUNG).read_text())))
+    except (OSError, ValueError, TypeError):
+        return {}
+
+
+def outcome_of(rung: Rung) -> Outcome:
+    """Return the figures of a run by what they are of."""
+    values = {LOSS: rung.loss} | {f"{LOSS} {family}": loss for family, loss in rung.losses.items()}
+    values |= {f"{ACCURACY} {family}": accuracy for family, accuracy in rung.accuracies.items()}
+    return {of: {rung.flops: value} for of, value in values.items()}
+
+
+def checks_of(forecasts: Sequence[Forecast], outcome: Outcome) -> dict[str, Check]:
+    """Return what was measured of every forecast beside it, by what it is of."""
+    return {one.of: one.check(outcome[one.of])[0] for one in forecasts if one.of in outcome}

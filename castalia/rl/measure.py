@@ -29,7 +29,7 @@ def measure(
     difficulties: tuple[int, ...],
     thinking: Thinking,
 ) -> dict[str, Any]:
-    """Return ``{"pass": {split: {task: {k: mean}}}, "right": {split: {task: counts}}, "tokens": …}``.
+    """Return ``{"pass": {split: {task: {k: mean}}}, "right": {split: {task: counts}}, "samples": …, "tokens": …}``.
 
     The counts say of how many `samples` each question was answered right; the questions are always the same. For a task
     whose verifier can be cheated, what is right is what its ``truth`` says; ``"hacked"`` is the share of replies to
@@ -58,7 +58,7 @@ def measure(
             counts.setdefault(split, {})[name] = right
             written = [rollout.length for group in groups for rollout in group.rollouts]
             tokens.setdefault(split, {})[name] = sum(written) / len(written)
-    found = {"pass": passes, "right": counts, "tokens": tokens}
+    found = {"pass": passes, "right": counts, "samples": config.samples, "tokens": tokens}
     return found | ({"hacked": hacked, "honest": honest} if hacked else {})
 
 

@@ -138,6 +138,13 @@ def open_homework(homework: Homework, source: Path, directory: Path) -> None:
     replace_file(directory / "recipe.json", json.dumps(recipe.to_json(), indent=2))
 
 
+def load_homework_of(directory: Path) -> tuple[Homework, str]:
+    """Return the homework that a directory holds, and the name of the run that it began with."""
+    said = json.loads((directory / "homework.json").read_text())
+    source, _ = said.pop("source"), said.pop("schooled")
+    return Homework.from_json(said), source
+
+
 def steps_of(source: Path) -> int:
     """Return how many steps of school a run has had, by its newest checkpoint; 0 without one."""
     return max((int(path.name.removeprefix("step-")) for path in list_checkpoints(source / "checkpoints")), default=0)

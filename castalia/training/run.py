@@ -86,16 +86,19 @@ def load_perception(directory: Path) -> Perception:
     return Perception(Tokenizer.load(directory / "tokenizer.json"), load_recipe_of(directory).perception)
 
 
-def load_weights(directory: Path) -> dict[str, Tensor]:
-    """Return the weights of a run's newest whole checkpoint: of its homework, if it has done any."""
-    for part in (directory / HOMEWORK, directory):
+def load_weights(directory: Path, *, after_school: bool = False) -> dict[str, Tensor]:
+    """Return the weights of a run's newest whole checkpoint: of its homework, if it has done any.
+
+    With `after_school` they are as they were before homework.
+    """
+    for part in (directory,) if after_school else (directory / HOMEWORK, directory):
         if (loaded := load_newest(part / "checkpoints")) is not None:
             return loaded[0]["model"]
     raise CheckpointError(f"{directory} has no checkpoint yet")
 
 
-def load_model(directory: Path) -> tuple[Decoder, Perception]:
-    """Return the model of a run, as it is in its newest whole checkpoint, ready to answer, with its perception."""
+def load_model(directory: Path, *, after_school: bool = False) -> tuple[Decoder, Perception]:
+    """Return the model of a run, ready to answer, with its perception; with its weights as `load_weights` has them."""
     model = Decoder(load_recipe_of(directory).model)
-    model.load_state_dict(load_weights(directory))
+    model.load_state_dict(load_weights(directory, after_school=after_school))
     return model.eval(), load_perception(directory)

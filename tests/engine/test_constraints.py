@@ -150,7 +150,7 @@ def walk(grammar: Grammar, perception: Perception, rng: random.Random, longest: 
     return perception.tokenizer.decode(written), False
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(schema=SCHEMAS, seed=st.integers(0, 2**32))
 def test_whatever_is_chosen_of_what_a_schema_allows_parses_and_validates(
     perception: Perception, constraints: Constraints, schema: dict, seed: int
@@ -160,7 +160,7 @@ def test_whatever_is_chosen_of_what_a_schema_allows_parses_and_validates(
     jsonschema.validate(json.loads(text), schema)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(schema=SCHEMAS, seed=st.integers(0, 2**32))
 def test_what_json_writes_of_a_valid_value_is_allowed_spaced_or_compact(
     perception: Perception, constraints: Constraints, schema: dict, seed: int

@@ -78,7 +78,7 @@ def test_the_budget_for_an_accuracy_gives_it_and_a_smaller_one_does_not(planner:
 
 
 def test_a_ladder_along_one_line_cannot_tell_size_from_positions() -> None:
-    with pytest.raises(RecipeError, match="--stretches 0.5 1 2"):
+    with pytest.raises(RecipeError, match=r"--stretches 0\.5 1 2"):
         Planner(LADDER, rungs((1,)))
 
 

@@ -43,7 +43,7 @@ def first_to_know(sequence: Sequence, position: int) -> int:
     return position if image < 0 else int(np.flatnonzero(sequence.images_T == image)[0])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(LAYOUTS, st.data())
 def test_a_changed_position_changes_no_logits_before_it_and_always_its_own(
     small: ModelConfig, decoder: MakeDecoder, sequence: MakeSequence, logits: Logits, layout: list, data: st.DataObject

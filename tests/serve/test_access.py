@@ -237,7 +237,7 @@ def outcomes(steps: list[tuple[int, float, int]], who: set[int]) -> list[tuple[i
     return said
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(Steps)
 def test_what_one_key_does_changes_nothing_for_another(steps: list[tuple[int, float, int]]) -> None:
     both = outcomes(steps, {0, 1})
@@ -245,7 +245,7 @@ def test_what_one_key_does_changes_nothing_for_another(steps: list[tuple[int, fl
         assert [said for who, said in both if who == number] == [said for _, said in outcomes(steps, {number})]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(1, 9), st.lists(st.floats(0, 30), min_size=1, max_size=60))
 def test_in_any_time_no_more_enter_than_a_minutes_worth_and_what_was_earned(limit: int, waits: list[float]) -> None:
     time, entered = Time(), []

@@ -23,7 +23,7 @@ JSON = st.recursive(
     max_leaves=8,
 )  # fmt: skip
 MIDNIGHT = datetime(2026, 3, 1, tzinfo=UTC)
-several_examples = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+several_examples = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def key(database: Database, name: str, **fields: Any) -> int:

@@ -15,7 +15,7 @@ def test_no_request_that_the_document_allows_is_an_error_of_the_server(address: 
         operation = found.ok()
         tried.add(operation.path)
 
-        @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+        @settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck), derandomize=True)
         @given(case=operation.as_strategy())
         def send(case: schemathesis.Case) -> None:
             case.call_and_validate(checks=[not_a_server_error], timeout=60)

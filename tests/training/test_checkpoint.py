@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from castalia.errors import CheckpointError
@@ -102,7 +102,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return saved(tmp_path_factory.mktemp("whole"), 1)
 
 
-@settings(deadline=None)
 @given(data=st.data())
 def test_no_flipped_bit_goes_unnoticed_or_raises_anything_else(whole: Path, data: st.DataObject) -> None:
     expected_tensors, expected_state = load_checkpoint(whole)

@@ -1,4 +1,4 @@
-"""The curves of a run: loss and accuracy as they are measured, and, where there is one, the forecast beside them."""
+"""The curves of a run: loss and accuracy as they are measured, and what was forecast beside what became of it."""
 
 import json
 import time
@@ -6,7 +6,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from castalia.plot import Curve, Line, Plot, series, thinned
+from castalia.forecast.scaling import scaling_html
+from castalia.plot import Curve
 from castalia.training.metrics import read_metrics
 
 LIVE_SECONDS = 90
@@ -34,41 +35,16 @@ def runs_in(directory: Path) -> list[str]:
 
 def stamp(run: Path) -> float:
     """Return when anything that is drawn of a run was last written."""
-    paths = [run / name for name in ("metrics.jsonl", "evaluation.json", "forecast.json")]
+    paths = [run / name for name in ("metrics.jsonl", "evaluation.json", "forecast.json", "homework/metrics.jsonl")]
     return max((path.stat().st_mtime for path in paths if path.exists()), default=0.0)
 
 
 def curves_html(run: Path) -> str:
     """Return facts and curves of a run."""
     metrics = read_metrics(run / "metrics.jsonl")
-    forecast = _forecast(run / "forecast.json", metrics)
-    figures = [forecast.html() if forecast else "", *(curve.html(metrics) for curve in CURVES)]
-    drawn = [figure for figure in figures if figure]
-    curves = "".join(drawn) or '<p class="hint">No curve yet: the run has fewer than two lines of metrics.</p>'
-    return f'<dl class="facts">{_facts(run, metrics)}</dl><div class="curves">{curves}</div>'
-
-
-def _forecast(path: Path, metrics: list[dict[str, Any]]) -> Plot | None:
-    """Return the forecast loss with its interval and the measured one; None if there is no forecast that can be read.
-
-    It is read as ``{"curve": {"positions": […], "loss": […], "low": […], "high": […]}}``.
-    """
-    try:
-        curve = json.loads(path.read_text())["curve"]
-        rows = [tuple(map(float, row)) for row in zip(curve["positions"], curve["loss"], strict=True)]
-        ends = zip(curve["positions"], curve.get("low", ()), curve.get("high", ()), strict=False)
-        band = [(float(place), float(low), float(high)) for place, low, high in ends]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    expected = [(place, loss) for place, loss in rows]
-    held_out = series(metrics, "held_out_loss", "positions")
-    measured = Line("measured, held out", held_out) if len(held_out) > 1 else None
-    measured = measured or Line("measured", thinned(series(metrics, "loss", "positions")))
-    first = min((place for place, _ in expected), default=0.0)
-    # Before the forecast begins the loss falls so far that nothing else could be seen.
-    seen = [point for point in measured.points if point[0] >= first] or measured.points
-    lines = [Line(measured.name, seen), Line("forecast", expected, expected=True)]
-    return Plot("Loss, forecast and measured", "positions", lines, logarithmic=True, band=band)
+    drawn = "".join(curve.html(metrics) for curve in CURVES)
+    curves = drawn or '<p class="hint">No curve yet: the run has fewer than two lines of metrics.</p>'
+    return f'<dl class="facts">{_facts(run, metrics)}</dl><div class="curves">{curves}</div>{scaling_html(run)}'
 
 
 def _facts(run: Path, metrics: list[dict[str, Any]]) -> str:

@@ -1,0 +1,146 @@
+"""Forecasts, checked: from small runs to one eight times as large, from a quarter of homework, from 16 attempts to 160.
+
+    python benchmarks/forecasting.py                from what is recorded: fits, draws, prints
+    python benchmarks/forecasting.py --rerun        runs the ladders anew (hours; they resume), records them
+
+Of the recipe `ladder`, and every seed: seven rungs of 1/64 to 1/8 of its compute are fitted, and what the whole recipe
+gives is compared with what they foretell. `loss_error_percent` is the mean size of the error of the held-out loss,
+`family_loss_error_percent` that of the families' losses, `accuracy_error_points` that of their accuracies;
+`coverage_error_points` that of pass@k beyond 16 and up to 160 attempts, foretold from 16; `interval_coverage` is the share of
+all these that lie in their intervals of 90 %, in per cent. `compute_ratio` is the compute of the target over that of
+the largest rung.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from harness import RESULTS, finish, options
+from plots import forecast_panels
+
+from castalia.console import training_progress
+from castalia.data.catalog import build_task
+from castalia.engine.engine import Engine
+from castalia.forecast.forecast import Check, Forecast
+from castalia.forecast.ladder import RECORDED, Rung, climb, read_ladder, write_ladder
+from castalia.forecast.outcome import checks_of, outcome_of
+from castalia.forecast.predict import ACCURACY, LOSS, foresee
+from castalia.forecast.scaling import foretell_coverage
+from castalia.reasoning.effort import Thinking
+from castalia.recipes import load_recipe
+from castalia.rl.homework import MeasureConfig
+from castalia.rl.measure import measure
+from castalia.rl.rollouts import roll_out
+from castalia.training.run import load_model
+
+KEPT = RESULTS / "forecasting"
+SIZES = (1 / 64, 1 / 45, 1 / 32, 1 / 23, 1 / 16, 1 / 11, 1 / 8)
+STRETCHES = (0.5, 2)
+"""What the first seed's rungs are trained for, too: the ladder that plans are made from."""
+FEW, MANY = 16, 160
+TRIED = ("countdown", "mazes")
+"""Families that are tried often."""
+QUESTIONS = 100
+
+
+def main() -> None:
+    """Run what is to be run, check every forecast, draw and print."""
+    parser = options(__doc__ or "")
+    parser.add_argument("--rerun", action="store_true", help="run the ladders anew")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--out", type=Path, default=Path("runs/forecasting"), help="where the runs are kept")
+    arguments = parser.parse_args()
+    if arguments.rerun:
+        for seed in arguments.seeds:
+            rerun(arguments.out, seed)
+    ladders = [read_ladder(path)[1] for path in sorted(KEPT.glob("seed-*.json"))]
+    if not ladders:
+        sys.exit(f"nothing is recorded in {KEPT}: --rerun runs it")
+    checked = [check_ladder(rungs) for rungs in ladders]
+    attempts = list(check_attempts())
+    if arguments.record or not arguments.rerun:
+        draw(ladders, checked[0][0], attempts)
+    finish("forecasting", summary(ladders, [checks for _, checks in checked], attempts), arguments)
+
+
+def rerun(out: Path, seed: int) -> None:
+    """Run one seed's rungs and its target, and record them."""
+    recipe, place = load_recipe("ladder"), out / f"seed-{seed}"
+    with training_progress(1, recipe.training.steps, f"seed {seed}") as report:
+        rungs = climb(recipe, place, [*SIZES, 1], [seed], questions=QUESTIONS, report=lambda name, line: report(line))
+        KEPT.mkdir(parents=True, exist_ok=True)
+        write_ladder(KEPT / f"seed-{seed}.json", recipe, rungs)
+        if seed == 0:
+            more = climb(
+                recipe, place, SIZES[::2], [seed], stretches=STRETCHES, questions=QUESTIONS,
+                report=lambda name, line: report(line),
+            )  # fmt: skip
+            write_ladder(RECORDED, recipe, [*rungs, *more])
+    if not (KEPT / "attempts.json").exists():
+        engine = Engine(*load_model(place / f"size-1-seed-{seed}"))
+        tasks = {name: build_task(name) for name in TRIED}
+        often = MeasureConfig(("held_out",), QUESTIONS, MANY, passes=())
+        found = measure(partial(roll_out, engine), tasks, often, recipe.data.difficulties, Thinking())
+        (KEPT / "attempts.json").write_text(json.dumps(found["right"]["held_out"]) + "\n")
+
+
+def check_ladder(rungs: list[Rung]) -> tuple[list[Forecast], dict[str, Check]]:
+    """Return what the small rungs foretell, and the whole recipe's run beside it."""
+    *small, target = sorted(rungs, key=lambda rung: rung.flops)
+    forecasts = foresee(small, target.flops)
+    return forecasts, checks_of(forecasts, outcome_of(target))
+
+
+def check_attempts() -> Iterator[tuple[Forecast, list[tuple[float, float]]]]:
+    """Yield, for every family that was tried often, what a few attempts foretell and what many measured."""
+    path = KEPT / "attempts.json"
+    said: dict[str, list[int]] = json.loads(path.read_text()) if path.exists() else {}
+    for task, right in said.items():
+        yield foretell_coverage(task, MANY, right, FEW)
+
+
+def summary(
+    ladders: list[list[Rung]],
+    checks: list[dict[str, Check]],
+    attempts: list[tuple[Forecast, list[tuple[float, float]]]],
+) -> dict[str, float]:
+    """Return the figures."""
+    rows = [(of, check) for one in checks for of, check in one.items()]
+    tries = [check for forecast, measured in attempts for check in forecast.check(dict(measured))]
+
+    def mean_error(found: list[Check]) -> float:
+        return sum(abs(check.error) for check in found) / len(found)
+
+    every = [check for _, check in rows] + tries
+    flops = sorted(rung.flops for rung in ladders[0])
+    figures = {
+        "loss_error_percent": mean_error([check for of, check in rows if of == LOSS]),
+        "family_loss_error_percent": mean_error([check for of, check in rows if of.startswith(f"{LOSS} ")]),
+        "accuracy_error_points": mean_error([check for of, check in rows if of.startswith(ACCURACY)]),
+        "interval_coverage": 100 * sum(check.inside for check in every) / len(every),
+        "compute_ratio": flops[-1] / flops[-2],
+        "seeds": len(ladders),
+    }
+    return figures | ({"coverage_error_points": mean_error(tries)} if tries else {})
+
+
+def draw(
+    ladders: list[list[Rung]],
+    forecasts: list[Forecast],
+    attempts: list[tuple[Forecast, list[tuple[float, float]]]],
+) -> None:
+    """Draw the first seed's forecasts with the targets of all seeds, and the attempts."""
+    targets = [outcome_of(max(rungs, key=lambda rung: rung.flops)) for rungs in ladders]
+    panels: list[tuple[Forecast, list[Any]]] = [
+        (forecast, [point for target in targets for point in target[forecast.of].items()])
+        for forecast in forecasts
+        if not forecast.of.startswith(f"{LOSS} ")
+    ]
+    forecast_panels([*panels, *attempts], KEPT / "forecasting.png")
+
+
+if __name__ == "__main__":
+    main()

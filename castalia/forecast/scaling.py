@@ -1,0 +1,108 @@
+"""The scaling page: how a model grows by school, by homework and by attempts, each as foretold and as measured."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from castalia.errors import CastaliaError
+from castalia.forecast.coverage import fit_coverage
+from castalia.forecast.fits import fit
+from castalia.forecast.forecast import Forecast, read_forecasts
+from castalia.forecast.outcome import read_outcome
+from castalia.forecast.practice import LogLinear
+from castalia.plot import Plot
+from castalia.rl.measure import pass_at
+from castalia.training.metrics import read_metrics
+from castalia.training.run import HOMEWORK
+
+BLOCKS = 16
+"""Of so many blocks of steps each is one point of what was practised: a single step's replies are few."""
+KNOWN = 0.25
+"""Share of homework from which its end is foretold."""
+POWERS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+"""Numbers of attempts of which pass@k is drawn."""
+CAPTIONS = {
+    "School": "Fitted to small runs before this one began; the band holds nine of ten runs.",
+    "Homework": "Foretold from the first quarter of its steps; every dot is a sixteenth of them.",
+    "Attempts": "How often one of k attempts is right: foretold from a quarter of what was tried.",
+}
+
+
+def scaling_plots(run: Path) -> dict[str, list[Plot]]:
+    """Return the charts of a run by what they are along: school, homework, attempts; those that there are."""
+    homework = run / HOMEWORK if (run / HOMEWORK).is_dir() else run
+    practised = read_metrics(homework / "metrics.jsonl") if (homework / "homework.json").exists() else []
+    found = {"School": school_plots(run), "Homework": homework_plots(practised)}
+    return {name: plots for name, plots in (found | {"Attempts": attempts_plots(practised)}).items() if plots}
+
+
+def school_plots(run: Path) -> list[Plot]:
+    """Return what was forecast of a run before it began, with what was measured if it has ended; [] without any."""
+    try:
+        forecasts = read_forecasts(run / "forecast.json")
+    except CastaliaError:
+        return []
+    measured = read_outcome(run)
+    return [forecast.plot(sorted(measured.get(forecast.of, {}).items())) for forecast in forecasts]
+
+
+def homework_plots(metrics: Sequence[dict[str, Any]]) -> list[Plot]:
+    """Return how often replies were right while practising, and what the first quarter of it had foretold."""
+    steps = [line for line in metrics if "accuracy" in line]
+    blocks = [block for block in np.array_split(np.arange(len(steps)), BLOCKS) if len(block)]
+    points = [
+        (float(np.mean([steps[i]["step"] for i in block])), float(np.mean([steps[i]["accuracy"] for i in block])))
+        for block in blocks
+    ]
+    known = [point for point in points if points and point[0] <= KNOWN * points[-1][0]]
+    if len(known) < 3:
+        return []
+    found = fit(LogLinear(), *map(np.array, zip(*known, strict=True)))
+    forecast = Forecast.make("rollouts right", "steps of homework", found, known, [points[-1][0]])
+    return [forecast.plot(points[len(known) :])]
+
+
+def attempts_plots(metrics: Sequence[dict[str, Any]]) -> list[Plot]:
+    """Return pass@k of every task as homework last measured it, foretold from a few of the attempts."""
+    last = next((line for line in reversed(metrics) if "right" in line and "samples" in line), None)
+    tasks = last["right"].get("held_out", {}) if last else {}
+    return [coverage_plot(task, last["samples"], counts) for task, counts in tasks.items() if last]
+
+
+def coverage_plot(task: str, samples: int, right: Sequence[int], few: int | None = None) -> Plot:
+    """Return the chart of pass@k of questions that were each tried `samples` times and were `right` so often.
+
+    `few` attempts at each (default: a quarter), drawn from all, foretell what all give.
+    """
+    forecast, measured = foretell_coverage(task, samples, right, few or max(2, samples // 4))
+    return forecast.plot(measured)
+
+
+def foretell_coverage(
+    task: str, samples: int, right: Sequence[int], few: int, seed: int = 0
+) -> tuple[Forecast, list[tuple[float, float]]]:
+    """Return the forecast of pass@k from `few` of the attempts, and what all of them measure beyond: (k, pass@k)."""
+    right_N = np.asarray(right)
+    right_few = np.random.default_rng(seed).hypergeometric(right_N, samples - right_N, few).tolist()
+
+    def rates(attempts: int, counts: Sequence[int], places: Sequence[int]) -> list[tuple[float, float]]:
+        return [(float(k), float(np.mean([pass_at(k, attempts, count) for count in counts]))) for k in places]
+
+    known = rates(few, right_few, [k for k in POWERS if k <= few])
+    measured = rates(samples, right, sorted({*(k for k in POWERS if few < k <= samples), samples}))
+    found = fit_coverage(right_few, few)
+    return Forecast.make(f"pass@k, {task}", "attempts", found, known, [k for k, _ in measured]), measured
+
+
+def scaling_html(run: Path) -> str:
+    """Return the section of a page: a heading and charts for all that there is; "" if there is nothing."""
+    parts = [
+        f'<h3>{name}</h3><p class="dim">{CAPTIONS[name]}</p>'
+        f'<div class="curves">{"".join(plot.html() for plot in plots)}</div>'
+        for name, plots in scaling_plots(run).items()
+    ]
+    if not parts:
+        return ""
+    return f'<section aria-labelledby="scaling"><h2 id="scaling">Scaling</h2>{"".join(parts)}</section>'

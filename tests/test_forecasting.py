@@ -1,0 +1,100 @@
+"""From small runs to a plan, as a person does it: forecast, train, check; plan; compare with another recipe."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+RECIPE = """
+from castalia.data.mixture import DataConfig
+from castalia.data.stream import Feed
+from castalia.model.config import ModelConfig
+from castalia.training.config import TrainingConfig
+from castalia.training.recipe import Recipe
+
+PARTS = {{"optimizer": {{"training.optimizer": "adamw", "training.matrix_lr": "0.002"}}}}
+
+
+def recipe():
+    made = Recipe(
+        name="{name}",
+        vocab_size=320,
+        model=ModelConfig(width=48, layers=2, heads=2),
+        data=DataConfig(mixture={{"countdown": 1.0}}, difficulties=(1,)),
+        feed=Feed(rows=4, length=96, streams=1, workers=0),
+        training=TrainingConfig(steps=160, other_lr=0.01, compile=False),
+    )
+    return made.override({changes})
+"""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a directory with two recipes, of which the second is trained by AdamW."""
+    directory = tmp_path_factory.mktemp("forecasting")
+    (directory / "small.py").write_text(RECIPE.format(name="small", changes={}))
+    changes = {"training.optimizer": "adamw", "training.matrix_lr": "0.002"}
+    (directory / "old.py").write_text(RECIPE.format(name="old", changes=changes))
+    return directory
+
+
+def castalia(place: Path, *arguments: str) -> str:
+    """Run the command in a process of its own, in `place`; return what it printed."""
+    line = [sys.executable, "-m", "castalia", *arguments]
+    done = subprocess.run(line, capture_output=True, text=True, cwd=place)
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def forecast(place: Path) -> list[dict[str, object]]:
+    """Return what was forecast of `small`."""
+    said = castalia(
+        place, "forecast", "small.py", "--budget", "30s", "--stretches", "0.5", "1", "2", "--questions", "5", "--json"
+    )
+    return json.loads(said)
+
+
+def test_a_forecast_is_written_before_the_run_and_checked_after_it(
+    place: Path, forecast: list[dict[str, object]]
+) -> None:
+    assert [one["of"] for one in forecast] == ["loss", "loss countdown", "accuracy countdown"]
+    assert json.loads((place / "runs/small/forecast.json").read_text()) == forecast
+    castalia(place, "pretrain", "small.py")
+    checked = json.loads(castalia(place, "forecast", "check", "runs/small", "--json"))
+    assert set(checked) == {one["of"] for one in forecast}
+    last = json.loads((place / "runs/small/metrics.jsonl").read_text().splitlines()[-1])
+    assert checked["loss"]["measured"] == last["held_out_loss"]
+    assert "error" in castalia(place, "forecast", "check", "runs/small")
+
+
+def test_small_runs_are_not_run_again(place: Path, forecast: list[dict[str, object]]) -> None:
+    rungs = sorted((place / "runs/small-ladder").glob("*/rung.json"))
+    assert len(rungs) == 3 * 3 * 2
+    before = [path.stat().st_mtime_ns for path in rungs]
+    castalia(place, "plan", "--hours", "1", "--ladder", "runs/small-ladder")
+    assert [path.stat().st_mtime_ns for path in rungs] == before
+
+
+def test_a_plan_from_ones_own_ladder_says_what_to_train(place: Path, forecast: list[dict[str, object]]) -> None:
+    options = ("--flops", "1e14", "--device", "h100:8", "--ladder", "runs/small-ladder")
+    said = castalia(place, "plan", *options)
+    for word in ("parameters", "loss", "countdown", "time", "memory", "cost", "castalia pretrain small --set"):
+        assert word in said, said
+    plan = json.loads(castalia(place, "plan", *options, "--json"))
+    assert plan["flops"] == 1e14 and plan["settings"]["training.steps"] > 160
+
+
+def test_a_multiplier_is_measured_over_two_ladders_and_part_by_part(place: Path) -> None:
+    compare = ("forecast", "multiplier", "small.py", "--against", "old.py", "--budget", "40s", "--seeds", "2")
+    line = [sys.executable, "-m", "castalia", *compare, "--questions", "20", "--parts", "--json"]
+    done = subprocess.run(line, capture_output=True, text=True, cwd=place)
+    if done.returncode:  # so small, they may all be as good as guessing
+        assert "nothing to compare" in done.stderr and done.stderr.count("\n") == 1, done.stderr
+        return
+    rows = json.loads(done.stdout)
+    assert set(rows) == {"old", "optimizer"}
+    for one in rows["old"]:
+        assert one["low"] <= one["value"] <= one["high"]
