@@ -6,9 +6,9 @@
 Of the recipe `ladder`, and every seed: seven rungs of 1/64 to 1/8 of its compute are fitted, and what the whole recipe
 gives is compared with what they foretell. `loss_error_percent` is the mean size of the error of the held-out loss,
 `family_loss_error_percent` that of the families' losses, `accuracy_error_points` that of their accuracies;
-`coverage_error_points` that of pass@k beyond 16 and up to 160 attempts, foretold from 16; `interval_coverage` is the share of
-all these that lie in their intervals of 90 %, in per cent. `compute_ratio` is the compute of the target over that of
-the largest rung.
+`coverage_error_points` that of pass@k beyond 16 and up to 160 attempts, foretold from 16; `interval_coverage` is the
+share of all these that lie in their intervals of 90 %, in per cent. `compute_ratio` is the compute of the target over
+that of the largest rung.
 """
 
 import json
@@ -21,7 +21,7 @@ from typing import Any
 from harness import RESULTS, finish, options
 from plots import forecast_panels
 
-from castalia.console import training_progress
+from castalia.console import console
 from castalia.data.catalog import build_task
 from castalia.engine.engine import Engine
 from castalia.forecast.forecast import Check, Forecast
@@ -69,16 +69,16 @@ def main() -> None:
 def rerun(out: Path, seed: int) -> None:
     """Run one seed's rungs and its target, and record them."""
     recipe, place = load_recipe("ladder"), out / f"seed-{seed}"
-    with training_progress(1, recipe.training.steps, f"seed {seed}") as report:
-        rungs = climb(recipe, place, [*SIZES, 1], [seed], questions=QUESTIONS, report=lambda name, line: report(line))
-        KEPT.mkdir(parents=True, exist_ok=True)
-        write_ladder(KEPT / f"seed-{seed}.json", recipe, rungs)
-        if seed == 0:
-            more = climb(
-                recipe, place, SIZES[::2], [seed], stretches=STRETCHES, questions=QUESTIONS,
-                report=lambda name, line: report(line),
-            )  # fmt: skip
-            write_ladder(RECORDED, recipe, [*rungs, *more])
+
+    def report(name: str, line: dict[str, Any]) -> None:
+        console.print(f"{name}: step {line['step']}, loss {line['loss']:.3f}", end="\r")
+
+    rungs = climb(recipe, place, [*SIZES, 1], [seed], questions=QUESTIONS, report=report)
+    KEPT.mkdir(parents=True, exist_ok=True)
+    write_ladder(KEPT / f"seed-{seed}.json", recipe, rungs)
+    if seed == 0:
+        more = climb(recipe, place, SIZES[::2], [seed], stretches=STRETCHES, questions=QUESTIONS, report=report)
+        write_ladder(RECORDED, recipe, [*rungs, *more])
     if not (KEPT / "attempts.json").exists():
         engine = Engine(*load_model(place / f"size-1-seed-{seed}"))
         tasks = {name: build_task(name) for name in TRIED}
