@@ -20,7 +20,7 @@ def law(floor: float, a: float, alpha: float, b: float, beta: float) -> np.ndarr
     return np.array([np.log(floor), np.log(a), alpha, np.log(b), beta])
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(st.floats(0.1, 2.0), st.floats(0.25, 0.6), st.floats(0.25, 0.6))
 def test_a_ladder_without_noise_gives_back_its_parameters(floor: float, alpha: float, beta: float) -> None:
     truth = law(floor, 100.0, alpha, 300.0, beta)
@@ -50,7 +50,7 @@ def test_parameters_and_a_run_of_ten_times_the_compute_are_inside_their_interval
     assert all(count >= 0.7 * trials for count in inside.values()), inside
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.floats(0.05, 1.0), st.floats(0.2, 0.7))
 def test_along_one_ladder_the_floor_and_the_exponent_are_found(floor: float, gamma: float) -> None:
     form, compute_N = LossLaw(terms=1), np.geomspace(1e10, 1e12, 8)
