@@ -126,9 +126,10 @@ def open_homework(homework: Homework, source: Path, directory: Path) -> None:
     path, recipe = directory / "homework.json", load_recipe_of(source)
     said: dict[str, Any] = homework.to_json() | {"source": source.name, "schooled": steps_of(source)}
     if path.exists():
-        old = json.loads(path.read_text())
-        length = {name: old["training"][name] for name in LENGTH_FIELDS}
-        if json.loads(json.dumps(said | {"training": said["training"] | length})) != old:
+        old, began_with = load_homework_of(directory)
+        length = {name: getattr(old.training, name) for name in LENGTH_FIELDS}
+        same = replace(homework, training=replace(homework.training, **length))
+        if same != old or began_with != source.name or is_outdated(directory, source):
             raise RecipeError(f"{directory} holds another homework: choose another --out, or delete it")
     elif (directory / "recipe.json").exists():
         raise RecipeError(f"{directory} holds a run that is no homework: choose another --out")

@@ -21,7 +21,9 @@ class TrainingConfig:
     momentum: float = 0.95
     weight_decay: float = 0.0
     betas: tuple[float, float] = (0.9, 0.95)
-    schedule: Literal["wsd", "cosine"] = "wsd"
+    schedule: Literal["wsd", "cosine", "inverse_sqrt"] = "wsd"
+    timescale: int = 60
+    """Steps after which the rates of ``inverse_sqrt`` have fallen to 1/√2."""
     warmup_steps: int = 50
     decay_share: float = 0.4
     """Share of the run, at its end, over which rates fall linearly to nothing."""

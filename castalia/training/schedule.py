@@ -8,7 +8,8 @@ from castalia.training.config import TrainingConfig
 
 @dataclass
 class Schedule:
-    """Warm-up, stable, decay (arXiv 2404.06395), or warm-up and cosine.
+    """Warm-up, stable, decay (arXiv 2404.06395); with ``inverse_sqrt``, 1/√(1 + step / timescale) in place of stable
+    (arXiv 2106.04560), for runs whose length nobody knows; or warm-up and cosine.
 
     `last_step` is None until it is known: at once for a run of fixed `steps`; for a run of fixed minutes at the moment
     when the share of time left equals the decay's. It is part of every checkpoint, so that a resumed run decays alike.
@@ -24,7 +25,7 @@ class Schedule:
     def observe(self, step: int, seconds: float) -> None:
         """Fix the end of the run once `seconds` of training say that the decay must begin."""
         # A tenth of the run, at least, has to tell how long a step takes.
-        stable_share = max(0.1, 1 - self.config.decay_share) if self.config.schedule == "wsd" else 0.1
+        stable_share = max(0.1, 1 - self.config.decay_share) if self.config.schedule != "cosine" else 0.1
         if self.last_step is None and seconds >= 60 * self.config.minutes * stable_share:
             self.last_step = max(step + 1, round(step / stable_share))
 
@@ -35,6 +36,8 @@ class Schedule:
     def factor(self, step: int) -> float:
         """Return the multiplier in [0, 1] of the learning rates for the step after `step` steps."""
         warmup = min(1.0, (step + 1) / max(1, self.config.warmup_steps))
+        if self.config.schedule == "inverse_sqrt":
+            warmup /= math.sqrt(1 + step / self.config.timescale)
         if self.last_step is None:
             return warmup
         progress = step / self.last_step

@@ -29,6 +29,13 @@ def test_cosine_falls_from_one_to_nothing_along_half_a_wave() -> None:
     assert all(a > b for a, b in itertools.pairwise(rates))
 
 
+def test_inverse_square_root_has_fallen_by_the_square_root_of_two_after_its_timescale() -> None:
+    rates = factors(TrainingConfig(steps=400, warmup_steps=1, schedule="inverse_sqrt", timescale=50, decay_share=0.0))
+    assert rates[0] == 1
+    assert rates[50] == pytest.approx(0.5**0.5)
+    assert rates[350] == pytest.approx(8**-0.5)
+
+
 def test_a_run_of_fixed_steps_ends_after_them_whatever_the_clock_says() -> None:
     schedule = Schedule(TrainingConfig(steps=7))
     schedule.observe(3, seconds=1e9)
@@ -40,7 +47,7 @@ def test_a_run_of_fixed_steps_ends_after_them_whatever_the_clock_says() -> None:
 @given(
     st.floats(0.01, 100),
     st.floats(0.001, 5),
-    st.sampled_from(["wsd", "cosine"]),
+    st.sampled_from(["wsd", "cosine", "inverse_sqrt"]),
     st.sampled_from([0.0, 0.2, 0.4, 0.9, 1.0]),
 )
 def test_a_run_of_minutes_ends_near_them_and_its_rates_never_jump(
