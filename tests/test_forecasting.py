@@ -52,7 +52,7 @@ def castalia(place: Path, *arguments: str) -> str:
 def forecast(place: Path) -> list[dict[str, object]]:
     """Return what was forecast of `small`."""
     said = castalia(
-        place, "forecast", "small.py", "--budget", "30s", "--stretches", "0.5", "1", "2", "--questions", "5", "--json"
+        place, "forecast", "small.py", "--budget", "30s", "--stretches", "1", "2", "--questions", "5", "--json"
     )
     return json.loads(said)
 
@@ -72,7 +72,7 @@ def test_a_forecast_is_written_before_the_run_and_checked_after_it(
 
 def test_small_runs_are_not_run_again(place: Path, forecast: list[dict[str, object]]) -> None:
     rungs = sorted((place / "runs/small-ladder").glob("*/rung.json"))
-    assert len(rungs) == 3 * 3 * 2
+    assert len(rungs) == 3 * 2 * 2
     before = [path.stat().st_mtime_ns for path in rungs]
     castalia(place, "plan", "--hours", "1", "--ladder", "runs/small-ladder")
     assert [path.stat().st_mtime_ns for path in rungs] == before
@@ -87,14 +87,14 @@ def test_a_plan_from_ones_own_ladder_says_what_to_train(place: Path, forecast: l
     assert plan["flops"] == 1e14 and plan["settings"]["training.steps"] > 160
 
 
-def test_a_multiplier_is_measured_over_two_ladders_and_part_by_part(place: Path) -> None:
-    compare = ("forecast", "multiplier", "small.py", "--against", "old.py", "--budget", "40s", "--seeds", "2")
-    line = [sys.executable, "-m", "castalia", *compare, "--questions", "20", "--parts", "--json"]
+def test_a_multiplier_is_measured_over_two_ladders(place: Path) -> None:
+    compare = ("forecast", "multiplier", "small.py", "--against", "old.py", "--budget", "20s", "--seeds", "1")
+    line = [sys.executable, "-m", "castalia", *compare, "--questions", "20", "--json"]
     done = subprocess.run(line, capture_output=True, text=True, cwd=place)
     if done.returncode:  # so small, they may all be as good as guessing
         assert "nothing to compare" in done.stderr and done.stderr.count("\n") == 1, done.stderr
         return
     rows = json.loads(done.stdout)
-    assert set(rows) == {"old", "optimizer"}
+    assert set(rows) == {"old"}
     for one in rows["old"]:
         assert one["low"] <= one["value"] <= one["high"]

@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 
 Values = np.ndarray
-RESAMPLES = 400
+RESAMPLES = 200
 """Resamples of an interval."""
 
 
