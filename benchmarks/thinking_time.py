@@ -23,12 +23,15 @@ from harness import RESULTS, finish, options, trained
 from plots import accuracy_and_length
 
 from castalia.recipes import load_homework
+from castalia.rl.guards import CollapseError
 from castalia.rl.penalty import PenaltyConfig
 from castalia.rl.run import practise
 from castalia.training.metrics import read_metrics
 
 ARMS: tuple[str, ...] = get_args(PenaltyConfig.__annotations__["arm"])
 KEPT = RESULTS / "thinking_time"
+COLLAPSED = "collapsed.txt"
+"""In the directory of a run that its guards have stopped: why."""
 Point = tuple[int, float, float]
 """Step, accuracy in points, tokens of a reply."""
 
@@ -65,12 +68,17 @@ def run_all(arguments: Any) -> dict[str, list[Point]]:
                 "penalty.begins": steps // 4, "penalty.phase": steps * 3 // 8, "practice.algorithm": "mean_baseline",
                 "training.evaluate_every": max(1, steps // 20), "measure.samples": 8, "measure.passes": "1,8",
                 "practice.difficulties": "4,5", "practice.rollouts": 8, "practice.tokens": 160, "length": 224,
-                "penalty.weight": 1.0, "training.matrix_lr": 0.002, "training.other_lr": 0.0005,
+                "penalty.weight": 0.8, "training.matrix_lr": 0.002, "training.other_lr": 0.0005,
             }  # fmt: skip
             name = f"{arm}-{seed}"
             print(f"{name}: {steps} steps", flush=True)
             homework = load_homework("countdown").override({key: str(value) for key, value in settings.items()})
-            practise(homework, source, out / name)
+            if not (out / name / COLLAPSED).exists():
+                try:
+                    practise(homework, source, out / name)
+                except CollapseError as error:
+                    print(f"{name}: {error}", flush=True)
+                    (out / name / COLLAPSED).write_text(f"{error}\n")
             lines = [line for line in read_metrics(out / name / "metrics.jsonl") if "pass" in line]
             points[name] = measured(lines)
             if arguments.record:

@@ -56,10 +56,11 @@ class Penalty:
 def shaped(values_G: np.ndarray, lengths_G: np.ndarray, weight: float) -> np.ndarray:
     """Return the rewards of one prompt's rollouts: the shorter the more, but what is wrong never earns by it.
 
-    λ = 1/2 - (length - shortest) / (longest - shortest), or min(0, λ) if wrong (Kimi k1.5, arXiv 2501.12599).
+    λ = 1/2 - (length - shortest) / (longest - shortest), or min(0, λ) if wrong (Kimi k1.5, arXiv 2501.12599). Where no
+    reply is right length has no price: a model that fails would learn to give up sooner, until it only guesses.
     """
     shortest, longest = lengths_G.min(), lengths_G.max()
-    if weight == 0 or shortest == longest:
+    if weight == 0 or shortest == longest or values_G.max() < 1:
         return values_G
     bonus_G = 0.5 - (lengths_G - shortest) / (longest - shortest)
     return values_G + weight * np.where(values_G == 1, bonus_G, np.minimum(0, bonus_G))

@@ -23,6 +23,11 @@ def test_of_two_that_are_right_the_shorter_earns_more_and_nobody_earns_by_being_
     assert (np.abs(rewards_G - values_G) <= weight / 2 + 1e-12).all()
 
 
+def test_where_nobody_is_right_length_has_no_price() -> None:
+    values_G = np.zeros(3)
+    assert shaped(values_G, np.array([5.0, 50.0, 500.0]), 1.0).tolist() == [0, 0, 0]
+
+
 @pytest.mark.parametrize(
     ("arm", "expected"),
     [("none", "000000000000"), ("constant", "001111111111"), ("alternating", "001110001110")],
