@@ -79,11 +79,14 @@ class Planner:
         x_NK = np.array([(rung.parameters, rung.positions) for rung in rungs], float)
         self.laws: dict[str, Law] = laws(rungs, x_NK, LossLaw(terms=2), RESAMPLES)
         shapes = {(made.model.width, made.model.layers): made for made in (shaped(recipe, size) for size in SIZES)}
-        self.shapes = list(shapes.values())
+        smallest = min(rung.parameters for rung in rungs)
+        self.shapes = [made for made in shapes.values() if parameters(made.model)["total"] >= smallest]
         self.parameters_J = np.array([parameters(made.model)["total"] for made in self.shapes], float)
         # What a typical step costs, put right by what the rungs' steps did cost.
         counted = [rung.flops / rung.positions / _position_cost(shaped(recipe, rung.size)) for rung in rungs]
-        self.costs_J = float(np.median(counted)) * np.array([_position_cost(made) for made in self.shapes])
+        self.counted = float(np.median(counted))
+        self.costs_J = self.counted * np.array([_position_cost(made) for made in self.shapes])
+        self.positions = float(np.median([rung.positions / rung.stretch / rung.size**0.5 for rung in rungs]))
 
     def plan(self, flops: float, cluster: Cluster) -> Plan:
         """Return the best use of so many operations."""
@@ -93,7 +96,9 @@ class Planner:
         others_R = [int(np.argmin(loss.form.at(row, x_JK))) for row in loss.resampled_RP]
         low, high = np.quantile(self.parameters_J[others_R], [0.05, 0.95])
         made, (size, positions) = self.shapes[best], x_JK[best]
-        steps = max(1, round(positions / (made.feed.rows * made.feed.length)))
+        rows = self.recipe.feed.rows * (positions / self.positions) ** 0.5  # as in a ladder
+        made = replace(made, feed=replace(made.feed, rows=max(1, round(rows / made.feed.streams)) * made.feed.streams))
+        steps = max(1, round(flops / (self.counted * step_cost(made))))
         made = replace(made, training=replace(made.training, steps=steps))
         hours = cluster.hours(flops)
         families = sorted(self.rungs[0].losses)
