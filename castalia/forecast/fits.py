@@ -62,8 +62,8 @@ class Fit:
         """
         y_RN = np.stack([self.form.at(row, np.asarray(x, float)) for row in self.resampled_RP])
         if of_runs:
-            noise_RN = self.spread_R[:, None] * np.random.default_rng(0).standard_normal(y_RN.shape)
-            y_RN = y_RN * np.exp(noise_RN) if self.form.in_logs else y_RN + noise_RN
+            noise_R1 = (self.spread_R * np.random.default_rng(0).standard_normal(len(y_RN)))[:, None]
+            y_RN = y_RN * np.exp(noise_R1) if self.form.in_logs else y_RN + noise_R1
         low_N, high_N = np.quantile(y_RN, [(1 - share) / 2, (1 + share) / 2], axis=0)
         return low_N, high_N
 

@@ -25,7 +25,7 @@ POWERS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 """Numbers of attempts of which pass@k is drawn."""
 CAPTIONS = {
     "School": "Fitted to small runs before this one began; the band holds nine of ten runs.",
-    "Homework": "Foretold from the first quarter of its steps; every dot is a sixteenth of them.",
+    "Homework": "Foretold from the first quarter of its steps; a dot is a sixteenth of them, difficulties count alike.",
     "Attempts": "How often one of k attempts is right: foretold from a quarter of what was tried.",
 }
 
@@ -50,11 +50,10 @@ def school_plots(run: Path) -> list[Plot]:
 
 def homework_plots(metrics: Sequence[dict[str, Any]]) -> list[Plot]:
     """Return how often replies were right while practising, and what the first quarter of it had foretold."""
-    steps = [line for line in metrics if "accuracy" in line]
-    blocks = [block for block in np.array_split(np.arange(len(steps)), BLOCKS) if len(block)]
+    steps = [line for line in metrics if "right_by_difficulty" in line]
+    blocks = [block.tolist() for block in np.array_split(np.arange(len(steps)), BLOCKS) if len(block)]
     points = [
-        (float(np.mean([steps[i]["step"] for i in block])), float(np.mean([steps[i]["accuracy"] for i in block])))
-        for block in blocks
+        (float(np.mean([steps[i]["step"] for i in block])), _right([steps[i] for i in block])) for block in blocks
     ]
     known = [point for point in points if points and point[0] <= KNOWN * points[-1][0]]
     if len(known) < 3:
@@ -62,6 +61,15 @@ def homework_plots(metrics: Sequence[dict[str, Any]]) -> list[Plot]:
     found = fit(LogLinear(), *map(np.array, zip(*known, strict=True)))
     forecast = Forecast.make("rollouts right", "steps of homework", found, known, [points[-1][0]])
     return [forecast.plot(points[len(known) :])]
+
+
+def _right(lines: Sequence[dict[str, Any]]) -> float:
+    """Return how often rollouts were right, every task and difficulty counting alike: which are practised changes."""
+    shares: dict[str, list[float]] = {}
+    for line in lines:
+        for key, share in line["right_by_difficulty"].items():
+            shares.setdefault(key, []).append(share)
+    return float(np.mean([np.mean(its) for its in shares.values()]))
 
 
 def attempts_plots(metrics: Sequence[dict[str, Any]]) -> list[Plot]:

@@ -107,6 +107,7 @@ class Practice(Iterator[list[Batch]]):
             "guessable": self.guessable,
             "outvoted": self.outvoted,
             "rates": dict(self.curriculum.rates),
+            "right_by_difficulty": _by_difficulty(groups),
         }
         return batches
 
@@ -163,6 +164,15 @@ class Practice(Iterator[list[Batch]]):
 def hash_of(seed: int, number: int) -> int:
     """Return a large number that belongs to a seed and a count."""
     return random.Random(f"practice/{seed}/{number}").getrandbits(62)
+
+
+def _by_difficulty(groups: list[Group]) -> dict[str, float]:
+    """Return the share of rollouts that were right, ``{"task/difficulty": share}``."""
+    found: dict[str, list[float]] = {}
+    for group in groups:
+        key = f"{group.prompt.task}/{group.prompt.example.difficulty}"
+        found.setdefault(key, []).append(float((group.values() == 1).mean()))
+    return {key: sum(shares) / len(shares) for key, shares in sorted(found.items())}
 
 
 def ways_of(config: PracticeConfig, actions: Mapping[str, Action] | None) -> dict[str, Thinking]:

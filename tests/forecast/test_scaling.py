@@ -30,7 +30,9 @@ def practised(steps: int = 64) -> list[dict[str, Any]]:
     rng = np.random.default_rng(0)
     counts = rng.binomial(16, rng.beta(0.5, 1.5, 40)).tolist()
     lines: list[dict[str, Any]] = [
-        {"step": step, "accuracy": 0.2 + 0.05 * float(np.log(step)), "length": 9.0} for step in range(1, steps + 1)
+        {"step": step, "right_by_difficulty": {"countdown/1": share, "countdown/2": share - 0.1}}
+        for step in range(1, steps + 1)
+        for share in [0.2 + 0.05 * float(np.log(step))]
     ]
     lines[-1] |= {"right": {"held_out": {"countdown": counts}}, "samples": 16}
     return lines
