@@ -68,7 +68,7 @@ def run_all(arguments: Any) -> dict[str, list[Point]]:
                 "penalty.begins": steps // 4, "penalty.phase": steps * 3 // 8, "practice.algorithm": "mean_baseline",
                 "training.evaluate_every": max(1, steps // 20), "measure.samples": 8, "measure.passes": "1,8",
                 "practice.difficulties": "4,5", "practice.rollouts": 8, "practice.tokens": 160, "length": 224,
-                "penalty.weight": 0.8, "training.matrix_lr": 0.002, "training.other_lr": 0.0005,
+                "penalty.weight": 1.0, "training.matrix_lr": 0.002, "training.other_lr": 0.0005,
             }  # fmt: skip
             name = f"{arm}-{seed}"
             print(f"{name}: {steps} steps", flush=True)
