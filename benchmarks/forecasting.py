@@ -6,8 +6,10 @@
 Of the recipe `ladder`, and every seed: seven rungs of 1/64 to 1/8 of its compute are fitted, and what the whole recipe
 gives is compared with what they foretell. `loss_error_percent` is the mean size of the error of the held-out loss,
 `family_loss_error_percent` that of the families' losses, `accuracy_error_points` that of their accuracies;
-`coverage_error_points` that of pass@k beyond 16 and up to 160 attempts, foretold from 16; `interval_coverage` is the
-share of all these that lie in their intervals of 90 %, in per cent. `compute_ratio` is the compute of the target over
+`coverage_error_points` that of pass@k beyond 16 and up to 160 attempts, foretold from 16; `agents_error_points` and
+`latency_error_points` that of the accuracy of 16 agents, foretold along agents and along seconds from
+2, 4 and 8 (of what benchmarks/contemplating.py has recorded). `interval_coverage` is the share of all these that lie
+in their intervals of 90 %, in per cent. `compute_ratio` is the compute of the target over
 that of the largest rung.
 """
 
@@ -18,12 +20,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from harness import RESULTS, finish, options
 from plots import forecast_panels
 
 from castalia.console import console
 from castalia.data.catalog import build_task
 from castalia.engine.engine import Engine
+from castalia.forecast.accuracy import Growth
+from castalia.forecast.fits import fit
 from castalia.forecast.forecast import Check, Forecast
 from castalia.forecast.ladder import RECORDED, Rung, climb, read_ladder, write_ladder
 from castalia.forecast.outcome import checks_of, outcome_of
@@ -37,10 +42,14 @@ from castalia.rl.rollouts import roll_out
 from castalia.training.run import load_model
 
 KEPT = RESULTS / "forecasting"
+Checked = tuple[Forecast, list[tuple[float, float]]]
+"""A forecast, and what was measured: (place, value)."""
 SIZES = (1 / 64, 1 / 45, 1 / 32, 1 / 23, 1 / 16, 1 / 11, 1 / 8)
 STRETCHES = (0.5, 2)
 """What the first seed's rungs are trained for, too: the ladder that plans are made from."""
 FEW, MANY = 16, 160
+AGENTS = (2, 4, 8, 16)
+AGREEING = ("majority of {}", "contemplating, {} agents, until one has found")
 TRIED = ("countdown", "mazes")
 """Families that are tried often."""
 QUESTIONS = 100
@@ -60,10 +69,10 @@ def main() -> None:
     if not ladders:
         sys.exit(f"nothing is recorded in {KEPT}: --rerun runs it")
     checked = [check_ladder(rungs) for rungs in ladders]
-    attempts = list(check_attempts())
+    attempts, agents = list(check_attempts()), list(check_agents())
     if arguments.record or not arguments.rerun:
-        draw(ladders, checked[0][0], attempts)
-    finish("forecasting", summary(ladders, [checks for _, checks in checked], attempts), arguments)
+        draw(ladders, checked[0][0], [*attempts, *agents])
+    finish("forecasting", summary(ladders, [checks for _, checks in checked], attempts, agents), arguments)
 
 
 def rerun(out: Path, seed: int) -> None:
@@ -94,7 +103,7 @@ def check_ladder(rungs: list[Rung]) -> tuple[list[Forecast], dict[str, Check]]:
     return forecasts, checks_of(forecasts, outcome_of(target))
 
 
-def check_attempts() -> Iterator[tuple[Forecast, list[tuple[float, float]]]]:
+def check_attempts() -> Iterator[Checked]:
     """Yield, for every family that was tried often, what a few attempts foretell and what many measured."""
     path = KEPT / "attempts.json"
     said: dict[str, list[int]] = json.loads(path.read_text()) if path.exists() else {}
@@ -102,19 +111,40 @@ def check_attempts() -> Iterator[tuple[Forecast, list[tuple[float, float]]]]:
         yield foretell_coverage(task, MANY, right, FEW)
 
 
+def check_agents() -> Iterator[Checked]:
+    """Yield, for every family and way to agree, what few agents foretell of 16: along agents, and along seconds."""
+    path = RESULTS / "contemplating" / "points.json"
+    families: dict[str, list[dict[str, Any]]] = json.loads(path.read_text()) if path.exists() else {}
+    for family, points in families.items():
+        for way in AGREEING:
+            by_agents = {n: next(p for p in points if p["name"] == way.format(n)) for n in AGENTS}
+            for along in ("agents", "seconds"):
+                x = [float(n) if along == "agents" else by_agents[n]["seconds"] for n in AGENTS]
+                y = [sum(by_agents[n]["halves"]) / 200 for n in AGENTS]
+                found = fit(Growth(), np.array(x[:-1]), np.array(y[:-1]))
+                name = f"{family}, {way.format('n').split(',')[-1].strip()}"
+                known = list(zip(x[:-1], y[:-1], strict=True))
+                yield Forecast.make(name, along, found, known, [x[-1]]), [(x[-1], y[-1])]
+
+
 def summary(
     ladders: list[list[Rung]],
     checks: list[dict[str, Check]],
-    attempts: list[tuple[Forecast, list[tuple[float, float]]]],
+    attempts: list[Checked],
+    agents: list[Checked],
 ) -> dict[str, float]:
     """Return the figures."""
     rows = [(of, check) for one in checks for of, check in one.items()]
     tries = [check for forecast, measured in attempts for check in forecast.check(dict(measured))]
+    by = {
+        along: [check for one, measured in agents if one.along == along for check in one.check(dict(measured))]
+        for along in ("agents", "seconds")
+    }
 
     def mean_error(found: list[Check]) -> float:
         return sum(abs(check.error) for check in found) / len(found)
 
-    every = [check for _, check in rows] + tries
+    every = [check for _, check in rows] + tries + by["agents"] + by["seconds"]
     flops = sorted(rung.flops for rung in ladders[0])
     figures = {
         "loss_error_percent": mean_error([check for of, check in rows if of == LOSS]),
@@ -124,22 +154,23 @@ def summary(
         "compute_ratio": flops[-1] / flops[-2],
         "seeds": len(ladders),
     }
-    return figures | ({"coverage_error_points": mean_error(tries)} if tries else {})
+    names = {"coverage_error_points": tries, "agents_error_points": by["agents"], "latency_error_points": by["seconds"]}
+    return figures | {name: mean_error(found) for name, found in names.items() if found}
 
 
 def draw(
     ladders: list[list[Rung]],
     forecasts: list[Forecast],
-    attempts: list[tuple[Forecast, list[tuple[float, float]]]],
+    others: list[Checked],
 ) -> None:
-    """Draw the first seed's forecasts with the targets of all seeds, and the attempts."""
+    """Draw the first seed's forecasts with the targets of all seeds, and the others."""
     targets = [outcome_of(max(rungs, key=lambda rung: rung.flops)) for rungs in ladders]
-    panels: list[tuple[Forecast, list[Any]]] = [
+    panels: list[Checked] = [
         (forecast, [point for target in targets for point in target[forecast.of].items()])
         for forecast in forecasts
         if not forecast.of.startswith(f"{LOSS} ")
     ]
-    forecast_panels([*panels, *attempts], KEPT / "forecasting.png")
+    forecast_panels([*panels, *others], KEPT / "forecasting.png")
 
 
 if __name__ == "__main__":

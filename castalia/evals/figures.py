@@ -50,6 +50,8 @@ GOALS: dict[str, tuple[str, str]] = {
     "family_loss_error_percent": ("the same of every family's loss", ""),
     "accuracy_error_points": ("error of the forecast accuracy of a family, points", "≤ 3"),
     "coverage_error_points": ("error of pass@k of up to 160 attempts, foretold from 16, points", "≤ 2"),
+    "agents_error_points": ("error of the accuracy of 16 agents, foretold from 2, 4 and 8 along agents, points", ""),
+    "latency_error_points": ("the same along seconds", ""),
     "interval_coverage": ("forecasts inside their 90 % intervals, per cent", "90"),
     "compute_ratio": ("compute of the run over that of the largest small run", "≥ 8 times"),
     "seeds": ("seeds", "≥ 3"),

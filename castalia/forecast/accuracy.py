@@ -1,4 +1,4 @@
-"""From loss to accuracy: what a family of tasks makes of a loss, guessing at one end and all right at the other."""
+"""Accuracy: what a family of tasks makes of a loss, and how it grows with compute, agents or time."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -31,3 +31,32 @@ class Sigmoid:
         starts = [[m, np.log(s / width)] for m in middles for s in (1, 4, 16)] if near_P is None else [near_P]
         tries = [least_squares(lambda p_P: self.at(p_P, x) - y_N, start) for start in starts]
         return min(tries, key=lambda found: found.cost).x
+
+
+@dataclass(frozen=True)
+class Growth:
+    """R(C) = chance + (1 - chance) / (1 + (C_half / C)^k): accuracy by compute, by agents, by seconds."""
+
+    chance: float = 0.0
+    name: ClassVar[str] = "growth"
+    parameters: ClassVar[tuple[str, ...]] = ("log_C_half", "k")
+    in_logs: ClassVar[bool] = False
+
+    def at(self, parameters_P: Values, x: Values) -> Values:
+        """Return the accuracy at each compute, [N]."""
+        half, k = parameters_P
+        return self.chance + (1 - self.chance) / (1 + np.exp(np.clip(k * (half - np.log(x)), -50, 50)))
+
+    def solve(self, x: Values, y_N: Values, near_P: Values | None = None) -> Values:
+        """Return log C_half and k, by least squares; k is above 0.05."""
+        logs = np.log(x)
+        starts = [[h, k] for h in (logs.min(), logs.mean(), logs.max() + 2) for k in (0.3, 1.0)]
+        bounds = [logs.min() - 20, 0.05], [logs.max() + 20, 5.0]
+        chosen = starts if near_P is None else [list(np.clip(near_P, *bounds))]
+        tries = [least_squares(lambda p_P: self.at(p_P, x) - y_N, start, bounds=bounds) for start in chosen]
+        return min(tries, key=lambda found: found.cost).x
+
+    def compute_for(self, accuracy: float, parameters_P: Values) -> float:
+        """Return the compute that gives an accuracy between chance and 1."""
+        half, k = parameters_P
+        return float(np.exp(half + np.log((accuracy - self.chance) / (1 - accuracy)) / k))

@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
-from scipy.optimize import least_squares
 
 from castalia.errors import RecipeError
+from castalia.forecast.accuracy import Growth
 from castalia.forecast.fits import Fit, Values, fit
 from castalia.forecast.ladder import Rung, climb
 from castalia.training.recipe import Recipe
@@ -19,35 +19,6 @@ SIZES = (1 / 8, 1 / 4, 1 / 2, 1)
 """Sizes of the rungs, as shares of the largest."""
 TARGETS = 3
 """Accuracies at which recipes are compared: evenly between what both reach with their least and most compute."""
-
-
-@dataclass(frozen=True)
-class Growth:
-    """R(C) = chance + (1 - chance) / (1 + (C_half / C)^k): accuracy by compute."""
-
-    chance: float = 0.0
-    name: ClassVar[str] = "growth with compute"
-    parameters: ClassVar[tuple[str, ...]] = ("log_C_half", "k")
-    in_logs: ClassVar[bool] = False
-
-    def at(self, parameters_P: Values, x: Values) -> Values:
-        """Return the accuracy at each compute, [N]."""
-        half, k = parameters_P
-        return self.chance + (1 - self.chance) / (1 + np.exp(np.clip(k * (half - np.log(x)), -50, 50)))
-
-    def solve(self, x: Values, y_N: Values, near_P: Values | None = None) -> Values:
-        """Return log C_half and k, by least squares; k is above 0.05."""
-        logs = np.log(x)
-        starts = [[h, k] for h in (logs.min(), logs.mean(), logs.max() + 2) for k in (0.3, 1.0)]
-        bounds = [logs.min() - 20, 0.05], [logs.max() + 20, 5.0]
-        chosen = starts if near_P is None else [list(np.clip(near_P, *bounds))]
-        tries = [least_squares(lambda p_P: self.at(p_P, x) - y_N, start, bounds=bounds) for start in chosen]
-        return min(tries, key=lambda found: found.cost).x
-
-    def compute_for(self, accuracy: float, parameters_P: Values) -> float:
-        """Return the compute that gives an accuracy between chance and 1."""
-        half, k = parameters_P
-        return float(np.exp(half + np.log((accuracy - self.chance) / (1 - accuracy)) / k))
 
 
 @dataclass(frozen=True)

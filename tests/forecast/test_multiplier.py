@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from castalia.errors import RecipeError
+from castalia.forecast.accuracy import Growth
 from castalia.forecast.ladder import Rung
-from castalia.forecast.multiplier import Growth, multipliers, shared_targets, with_parts
+from castalia.forecast.multiplier import multipliers, shared_targets, with_parts
 from castalia.recipes import load_parts, load_recipe
 
 CHANCE = 0.1
