@@ -15,6 +15,7 @@ that arm with no more tokens. Accuracies are pass@1 on held-out problems, in poi
 """
 
 import json
+import shutil
 import statistics
 from pathlib import Path
 from typing import Any, get_args
@@ -69,10 +70,13 @@ def run_all(arguments: Any) -> dict[str, list[Point]]:
                 "training.evaluate_every": max(1, steps // 20), "measure.samples": 8, "measure.passes": "1,8",
                 "practice.difficulties": "4,5", "practice.rollouts": 8, "practice.tokens": 160, "length": 224,
                 "penalty.weight": 1.0, "training.matrix_lr": 0.002, "training.other_lr": 0.0005,
+                "training.checkpoint_every": steps // 4, "training.keep_checkpoints": 5,
             }  # fmt: skip
             name = f"{arm}-{seed}"
             print(f"{name}: {steps} steps", flush=True)
             homework = load_homework("countdown").override({key: str(value) for key, value in settings.items()})
+            if arm != "none":
+                branch(out / f"none-{seed}", out / name, steps // 4)
             if not (out / name / COLLAPSED).exists():
                 try:
                     practise(homework, source, out / name)
@@ -87,6 +91,19 @@ def run_all(arguments: Any) -> dict[str, list[Point]]:
                 text = "".join(json.dumps({n: line[n] for n in names if n in line}) + "\n" for line in lines)
                 (KEPT / f"{name}.jsonl").write_text(text)
     return points
+
+
+def branch(run: Path, other: Path, step: int) -> None:
+    """Let `other` begin as `run` was after `step` steps: until the penalty begins all arms of a seed are one run."""
+    checkpoint = run / "checkpoints" / f"step-{step:08d}"
+    if other.exists() or not checkpoint.exists():
+        return
+    partial = other.with_suffix(".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    shutil.copytree(checkpoint, partial / "checkpoints" / checkpoint.name)
+    lines = [line for line in read_metrics(run / "metrics.jsonl") if line["step"] <= step]
+    (partial / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    partial.rename(other)
 
 
 def measured(lines: list[dict[str, Any]]) -> list[Point]:
