@@ -21,7 +21,7 @@ from castalia.engine.engine import Engine
 from castalia.evals.examine import Answered, Examination, examine
 from castalia.evals.report import write_report
 from castalia.evals.ways import compare_ways, learned_ways
-from castalia.forecast.before import FORECAST, forecast_run, minutes_to_train
+from castalia.forecast.before import FORECAST, forecast_run, in_steps, seconds_to_train
 from castalia.forecast.forecast import read_forecasts
 from castalia.forecast.outcome import checks_of, measure_outcome, read_outcome
 from castalia.forecast.scaling import scaling_html
@@ -33,7 +33,7 @@ from castalia.rl.homework import Homework
 from castalia.rl.run import is_outdated, practise
 from castalia.tasks.task import Task
 from castalia.training.metrics import read_metrics
-from castalia.training.pretrain import pretrain
+from castalia.training.pretrain import measure_peak_flops, pretrain
 from castalia.training.recipe import Recipe
 from castalia.training.run import HOMEWORK, load_model, load_recipe_of
 
@@ -120,7 +120,8 @@ def foretell(recipe: Recipe, directory: Path) -> None:
         def report(name: str, line: dict[str, Any]) -> None:
             status.update(f"small run {name}: step {line['step']}, loss {line['loss']:.3f}")
 
-        minutes = SHARE * minutes_to_train(recipe)
+        peak_flops = measure_peak_flops()
+        minutes = SHARE * seconds_to_train(in_steps(recipe, peak_flops), peak_flops) / 60
         console.print(forecast_table(forecast_run(recipe, directory, minutes, questions=20, report=report)))
 
 

@@ -99,7 +99,7 @@ def multiplier(
         json: print one line of JSON instead of a table.
     """
     from castalia.console import console
-    from castalia.forecast.before import minutes_to_train
+    from castalia.forecast.before import settle
     from castalia.forecast.multiplier import (
         FACTORS,
         SIZES,
@@ -115,19 +115,18 @@ def multiplier(
     ours, other = (load_recipe(name).override(settings) for name in (recipe, against))
     directory = out or RUNS / f"{ours.name}-against-{other.name}"
     chosen = {ours.name: ours, other.name: other} | (with_parts(ours, load_parts(against)) if parts else {})
-    share = minutes_of(budget) / len(chosen)
-    ladders = {}
+    share, ladders = minutes_of(budget) / len(chosen), {}
+    runs = [(size, seeds) for size in SIZES] + [(min(SIZES), len(FACTORS))]
     with console.status("runs") as status:
         for name, one in chosen.items():
 
             def report(run: str, line: dict[str, Any], name: str = name) -> None:
                 status.update(f"{name}, {run}: step {line['step']}, loss {line['loss']:.3f}")
 
-            runs = sum(SIZES) * seeds + min(SIZES) * len(FACTORS)
-            largest = min(1.0, share / (runs * minutes_to_train(one)))
-            sizes = [largest * size for size in SIZES]
             place = directory / name.replace(" ", "-")
-            ladders[name] = climb_tuned(one, place, sizes, range(seeds), questions=questions, report=report)
+            small, largest = settle(one, place, share, runs)
+            sizes = [largest * size for size in SIZES]
+            ladders[name] = climb_tuned(small, place, sizes, range(seeds), questions=questions, report=report)
     mine = ladders.pop(ours.name)
     rows = {name: multipliers(mine, rungs, shared_targets([mine, rungs])) for name, rungs in ladders.items()}
     if json:

@@ -1,23 +1,32 @@
 """Before a run: a ladder of small runs that fits a budget, and what they say of it, written down."""
 
+import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from castalia.errors import RecipeError
 from castalia.forecast.forecast import Forecast, write_forecasts
-from castalia.forecast.ladder import climb, run_flops
+from castalia.forecast.ladder import climb, sized, step_cost
 from castalia.forecast.predict import foresee
+from castalia.training.checkpoint import replace_file
 from castalia.training.pretrain import measure_peak_flops
 from castalia.training.recipe import Recipe
 
-FORECAST = "forecast.json"
+FORECAST, BUDGET = "forecast.json", "budget.json"
 HALVINGS = (1 / 4, 1 / 2, 1)
 """Sizes of the rungs, as shares of the largest."""
 LARGEST = 1 / 8
 """A rung has no more of the run's compute than this: otherwise there would be little to forecast."""
-SPEED = 0.4
-"""Share of the machine's peak that training reaches, about: how long a recipe given in steps will take."""
+SPEED = 0.5
+"""Share of the machine's peak that training reaches, about: how far a recipe given in minutes will come."""
+STEP_SECONDS = 0.02
+"""What a step takes beside its operations, however small the model is."""
+RUN_SECONDS = 4.0
+"""What a run takes beside its steps: its start, and the exam."""
+COMPILED = 120.0
+"""Runs of fewer seconds are not compiled: that alone takes half a minute."""
 
 
 def forecast_run(
@@ -38,19 +47,57 @@ def forecast_run(
         raise RecipeError(f"{directory} has begun: a forecast is written before its run; choose another --out")
     if 1 not in stretches or min(stretches) <= 0:
         raise RecipeError("--stretches are above 0, and 1, what is forecast, is among them")
-    runs = sum(HALVINGS) * seeds * sum(stretches)
-    largest = min(LARGEST, minutes / (runs * minutes_to_train(recipe)))
-    sizes = [largest * share for share in HALVINGS]
     ladder = directory.with_name(f"{directory.name}-ladder")
-    climbed = climb(recipe, ladder, sizes, range(seeds), stretches=stretches, questions=questions, report=report)
+    runs = [(share, seeds * sum(stretches)) for share in HALVINGS]
+    small, largest = settle(recipe, ladder, minutes, runs, most=LARGEST)
+    sizes = [largest * share for share in HALVINGS]
+    climbed = climb(small, ladder, sizes, range(seeds), stretches=stretches, questions=questions, report=report)
     rungs = [rung for rung in climbed if rung.stretch == 1]
     forecasts = foresee(rungs, rungs[-1].flops / sizes[-1])
     write_forecasts(directory / FORECAST, forecasts)
     return forecasts
 
 
-def minutes_to_train(recipe: Recipe) -> float:
-    """Return how long a recipe trains here; of one given in steps, as its compute and this machine's speed say."""
-    if recipe.training.steps is None:
-        return recipe.training.minutes
-    return run_flops(recipe) / (SPEED * measure_peak_flops()) / 60
+def settle(
+    recipe: Recipe, directory: Path, minutes: float, runs: Sequence[tuple[float, float]], most: float = 1.0
+) -> tuple[Recipe, float]:
+    """Return the recipe as small runs take it, in steps, and the size whose `runs` fit so many minutes.
+
+    Runs are (share of that size, how many). What has been settled for a budget is kept in `directory`: how quick the
+    machine happens to be when they are gone on with must not change what they are.
+    """
+    path, asked = directory / BUDGET, {"minutes": minutes, "runs": [list(run) for run in runs]}
+    said = json.loads(path.read_text()) if path.exists() else {}
+    if {name: said.get(name) for name in asked} != asked:
+        peak_flops = measure_peak_flops()
+        planned = in_steps(recipe, peak_flops)
+        size = min(most, _fitting(planned, minutes, runs, peak_flops))
+        compiled = seconds_to_train(sized(planned, size), peak_flops) > COMPILED
+        said = asked | {"steps": planned.training.steps, "size": size, "compiled": compiled}
+        directory.mkdir(parents=True, exist_ok=True)
+        replace_file(path, json.dumps(said))
+    compiled = said["compiled"] and recipe.training.compile
+    return replace(recipe, training=replace(recipe.training, steps=said["steps"], compile=compiled)), said["size"]
+
+
+def in_steps(recipe: Recipe, peak_flops: float) -> Recipe:
+    """Return a recipe given in minutes as one of so many steps as this machine, of such a peak, will take in them."""
+    if recipe.training.steps is not None:
+        return recipe
+    steps = max(1, round(60 * recipe.training.minutes * SPEED * peak_flops / step_cost(recipe)))
+    return replace(recipe, training=replace(recipe.training, steps=steps))
+
+
+def seconds_to_train(recipe: Recipe, peak_flops: float) -> float:
+    """Return about how long a recipe given in steps trains here."""
+    steps = recipe.training.steps or 0
+    return RUN_SECONDS + steps * (step_cost(recipe) / (SPEED * peak_flops) + STEP_SECONDS)
+
+
+def _fitting(recipe: Recipe, minutes: float, runs: Sequence[tuple[float, float]], peak_flops: float) -> float:
+    low, high = 1e-6, 1.0
+    for _ in range(40):
+        middle = (low * high) ** 0.5
+        seconds = sum(count * seconds_to_train(sized(recipe, middle * share), peak_flops) for share, count in runs)
+        low, high = (middle, high) if seconds <= 60 * minutes else (low, middle)
+    return float(f"{low:.2g}")

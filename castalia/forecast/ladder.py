@@ -81,11 +81,6 @@ def _model(model: ModelConfig, size: float) -> ModelConfig:
     return replace(model, width=width, heads=heads, layers=layers, vision_layers=vision_layers)
 
 
-def run_flops(recipe: Recipe) -> int:
-    """Return about how many operations a recipe given in steps takes."""
-    return step_cost(recipe) * (recipe.training.steps or 0)
-
-
 def step_cost(recipe: Recipe) -> int:
     """Return the operations of a typical step: half of its positions are learned, a quarter are patches."""
     positions = recipe.feed.rows * recipe.feed.length
