@@ -66,8 +66,9 @@ def settle(
     Runs are (share of that size, how many). What has been settled for a budget is kept in `directory`: how quick the
     machine happens to be when they are gone on with must not change what they are.
     """
-    path, asked = directory / BUDGET, {"minutes": minutes, "runs": [list(run) for run in runs]}
-    said = json.loads(path.read_text()) if path.exists() else {}
+    path = directory / BUDGET
+    asked: dict[str, Any] = {"minutes": minutes, "runs": [list(run) for run in runs]}
+    said: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     if {name: said.get(name) for name in asked} != asked:
         peak_flops = measure_peak_flops()
         planned = in_steps(recipe, peak_flops)
