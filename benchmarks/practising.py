@@ -1,8 +1,9 @@
 """How pass@k grows over a long run of homework, and whether its end could be foretold from its beginning.
 
-    castalia pretrain countdown
-    castalia rl countdown --from runs/countdown --set training.keep_checkpoints=200 training.checkpoint_seconds=240
-    python benchmarks/practising.py --run runs/countdown-homework
+    castalia pretrain countdown --steps 400 --out runs/countdown-short
+    castalia rl countdown --from runs/countdown-short --out runs/countdown-hour \\
+        --set training.keep_checkpoints=200 training.checkpoint_seconds=240
+    python benchmarks/practising.py --run runs/countdown-hour
     python benchmarks/practising.py                 from what is recorded
 
 pass@k is measured anew from all checkpoints that were kept, with four times the samples, on problems like those that

@@ -70,7 +70,7 @@ def run_all(arguments: Any) -> dict[str, list[Point]]:
                 "training.evaluate_every": max(1, steps // 20), "measure.samples": 8, "measure.passes": "1,8",
                 "practice.difficulties": "4,5", "practice.rollouts": 8, "practice.tokens": 160, "length": 224,
                 "penalty.weight": 1.0, "training.matrix_lr": 0.002, "training.other_lr": 0.0005,
-                "training.checkpoint_every": steps // 4, "training.keep_checkpoints": 5,
+                "training.schedule": "wsd", "training.checkpoint_every": steps // 4, "training.keep_checkpoints": 5,
             }  # fmt: skip
             name = f"{arm}-{seed}"
             print(f"{name}: {steps} steps", flush=True)
