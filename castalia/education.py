@@ -18,6 +18,7 @@ from castalia.console import accuracy_table, console, training_progress, ways_ta
 from castalia.data.catalog import build_task
 from castalia.document import SAMPLE_RATE, Document, Image, Speech
 from castalia.engine.engine import Engine
+from castalia.errors import RecipeError
 from castalia.evals.examine import Answered, Examination, examine
 from castalia.evals.report import write_report
 from castalia.evals.ways import compare_ways, learned_ways
@@ -122,7 +123,12 @@ def foretell(recipe: Recipe, directory: Path) -> None:
 
         peak_flops = measure_peak_flops()
         minutes = SHARE * seconds_to_train(in_steps(recipe, peak_flops), peak_flops) / 60
-        console.print(forecast_table(forecast_run(recipe, directory, minutes, questions=20, report=report)))
+        try:
+            forecasts = forecast_run(recipe, directory, minutes, questions=20, report=report)
+        except RecipeError as error:
+            console.print(f"school is not forecast: {error}")
+        else:
+            console.print(forecast_table(forecasts))
 
 
 def examine_run(

@@ -52,7 +52,7 @@ def castalia(place: Path, *arguments: str) -> str:
 def forecast(place: Path) -> list[dict[str, object]]:
     """Return what was forecast of `small`."""
     said = castalia(
-        place, "forecast", "small.py", "--budget", "30s", "--stretches", "1", "2", "--questions", "5", "--json"
+        place, "forecast", "small.py", "--budget", "4m", "--stretches", "1", "2", "--questions", "5", "--json"
     )
     return json.loads(said)
 
@@ -88,7 +88,7 @@ def test_a_plan_from_ones_own_ladder_says_what_to_train(place: Path, forecast: l
 
 
 def test_a_multiplier_is_measured_over_two_ladders(place: Path) -> None:
-    compare = ("forecast", "multiplier", "small.py", "--against", "old.py", "--budget", "20s", "--seeds", "1")
+    compare = ("forecast", "multiplier", "small.py", "--against", "old.py", "--budget", "3m", "--seeds", "1")
     line = [sys.executable, "-m", "castalia", *compare, "--questions", "20", "--json"]
     done = subprocess.run(line, capture_output=True, text=True, cwd=place)
     if done.returncode:  # so small, they may all be as good as guessing

@@ -25,6 +25,8 @@ STEP_SECONDS = 0.02
 """What a step takes beside its operations, however small the model is."""
 RUN_SECONDS = 4.0
 """What a run takes beside its steps: its start, and the exam."""
+LEAST_STEPS = 20
+"""A run of fewer steps says nothing."""
 COMPILED = 120.0
 """Runs of fewer seconds are not compiled: that alone takes half a minute."""
 
@@ -64,7 +66,8 @@ def settle(
     """Return the recipe as small runs take it, in steps, and the size whose `runs` fit so many minutes.
 
     Runs are (share of that size, how many). What has been settled for a budget is kept in `directory`: how quick the
-    machine happens to be when they are gone on with must not change what they are.
+    machine happens to be when they are gone on with must not change what they are. Raises RecipeError for a budget in
+    which the smallest would be shorter than `LEAST_STEPS`.
     """
     path = directory / BUDGET
     asked: dict[str, Any] = {"minutes": minutes, "runs": [list(run) for run in runs]}
@@ -73,6 +76,12 @@ def settle(
         peak_flops = measure_peak_flops()
         planned = in_steps(recipe, peak_flops)
         size = min(most, _fitting(planned, minutes, runs, peak_flops))
+        smallest = sized(planned, size * min(share for share, _ in runs))
+        if (smallest.training.steps or 0) < LEAST_STEPS:
+            count = round(sum(count for _, count in runs))
+            raise RecipeError(
+                f"{60 * minutes:.0f} s are too few for {count} small runs: the smallest would hardly begin"
+            )
         compiled = seconds_to_train(sized(planned, size), peak_flops) > COMPILED
         said = asked | {"steps": planned.training.steps, "size": size, "compiled": compiled}
         directory.mkdir(parents=True, exist_ok=True)

@@ -70,7 +70,7 @@ class Planner:
     def __init__(self, recipe: Recipe, rungs: Sequence[Rung]) -> None:
         """Raises RecipeError where the rungs do not tell the effect of size from that of positions."""
         ratios = [rung.positions / rung.parameters for rung in rungs]
-        if len({rung.stretch for rung in rungs}) < 2 or max(ratios) < 2 * min(ratios):
+        if len({rung.stretch for rung in rungs}) < 2 or max(ratios) < 1.5 * min(ratios):
             raise RecipeError(
                 "a plan needs a ladder whose rungs differ in positions a parameter, too: "
                 "castalia forecast RECIPE --stretches 0.5 1 2"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from castalia.errors import RecipeError
 from castalia.forecast import before
 from castalia.forecast.before import HALVINGS, in_steps, seconds_to_train, settle
 from castalia.forecast.ladder import sized
@@ -32,6 +33,11 @@ def test_what_was_settled_holds_however_quick_the_machine_is(tmp_path: Path, mon
     monkeypatch.setattr(before, "measure_peak_flops", lambda: PEAK / 3)
     assert settle(POCKET, tmp_path, 2, RUNS) == first
     assert settle(POCKET, tmp_path, 4, RUNS) != first
+
+
+def test_a_budget_for_no_more_than_a_few_steps_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="9 s are too few for 6 small runs"):
+        settle(LADDER, tmp_path, 0.15, RUNS)
 
 
 def test_minutes_become_the_steps_that_they_hold() -> None:
