@@ -10,7 +10,8 @@ pass@k is measured anew from all checkpoints that were kept, with four times the
 were practised (`train`), on held-out ones, and on harder ones than were ever practised (`harder`). `r_squared_1` and
 `r_squared_16` say how well pass@1 and pass@16 on held-out problems lie on a line over the logarithm of steps; `gain_*`
 by how many points they grow. `forecast_error_*` is the mean of the last quarter as foretold from the first quarter of
-the steps, less what was measured there, in points, by the form that fits the first quarter better.
+the steps, less what was measured there, in points, by the form that fits the first quarter better (of those that have
+fewer parameters than it has points).
 """
 
 import json
@@ -56,7 +57,9 @@ def main() -> None:
         start = points[0][1]
         steps, rates = [step for step, _ in points[1:]], [rate for _, rate in points[1:]]
         whole = fit(LogLinear(), np.array(steps), np.array(rates))
-        foretold = [foretell(steps, rates, form) for form in (LogLinear(), Saturating(start))]
+        early_points = sum(step <= max(steps) / 4 for step in steps)
+        forms = [form for form in (LogLinear(), Saturating(start)) if early_points > len(form.parameters)]
+        foretold = [foretell(steps, rates, form) for form in forms]
         early, error = max(foretold, key=lambda found: found[0].r_squared)
         figures |= {f"r_squared_{k}": whole.r_squared, f"gain_{k}": 100 * (rates[-1] - start)}
         figures |= {f"forecast_error_{k}": error}
