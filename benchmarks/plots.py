@@ -69,6 +69,7 @@ def practice_curves(curves: Mapping[str, tuple[Sequence[float], Sequence[float],
     `curves` has, by k: steps, rates, the curve of all of it, and that of its first quarter.
     """
     import numpy as np
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
     pyplot = _pyplot()
     figure, axes = pyplot.subplots(1, len(curves), figsize=(5 * len(curves), 3.4), squeeze=False)
@@ -81,6 +82,9 @@ def practice_curves(curves: Mapping[str, tuple[Sequence[float], Sequence[float],
         ax.plot(steps, [100 * rate for rate in rates], "o", markersize=3, color="#222222", label="measured")
         ax.axvline(max(steps) / 4, color="#999999", linewidth=0.8, linestyle=":")
         ax.set_xscale("log")
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        ax.xaxis.set_minor_formatter(NullFormatter())
         ax.set_xlabel("steps")
         ax.set_ylabel(f"pass@{k}, held out, %")
         ax.grid(alpha=0.25)
