@@ -30,7 +30,7 @@ from castalia.engine.engine import Engine
 from castalia.forecast.accuracy import Growth
 from castalia.forecast.fits import fit
 from castalia.forecast.forecast import Check, Forecast
-from castalia.forecast.ladder import RECORDED, Rung, climb, read_ladder, write_ladder
+from castalia.forecast.ladder import Rung, climb, read_ladder, write_ladder
 from castalia.forecast.outcome import checks_of, outcome_of
 from castalia.forecast.predict import ACCURACY, LOSS, foresee
 from castalia.forecast.scaling import foretell_coverage
@@ -87,7 +87,7 @@ def rerun(out: Path, seed: int) -> None:
     write_ladder(KEPT / f"seed-{seed}.json", recipe, rungs)
     if seed == 0:
         more = climb(recipe, place, SIZES[::2], [seed], stretches=STRETCHES, questions=QUESTIONS, report=report)
-        write_ladder(RECORDED, recipe, [*rungs, *more])
+        write_ladder(KEPT / "plan.json", recipe, [*rungs, *more])
     if not (KEPT / "attempts.json").exists():
         engine = Engine(*load_model(place / f"size-1-seed-{seed}"))
         tasks = {name: build_task(name) for name in TRIED}

@@ -27,8 +27,9 @@ def plan(
 
     Example: castalia plan --hours 8
     Example: castalia plan --flops 1e20 --device h100:8 --mfu 0.4
-    Example: castalia forecast school --budget 2h --stretches 0.5 1 2
     Example: castalia plan --target-accuracy 0.9 --ladder runs/school-ladder
+
+    It needs a ladder: castalia forecast school --budget 2h --stretches 0.5 1 2
 
     Args:
         flops: operations to spend, as 1e20.
@@ -38,12 +39,12 @@ def plan(
         device: laptop (this machine), or a kind and number of GPUs, as h100 or h100:8.
         mfu: share of the devices' peak that training reaches (default: 0.5 here, 0.4 on GPUs).
         price: dollars an hour and device (default: about what it is rented for).
-        ladder: directory in which castalia forecast has climbed (default: a ladder that comes with Castalia).
+        ladder: directory in which castalia forecast has climbed (default: the newest in runs).
         json: print one line of JSON instead of a table.
     """
     from castalia.console import console
     from castalia.forecast.devices import cluster_of
-    from castalia.forecast.ladder import RECORDED, read_ladder
+    from castalia.forecast.ladder import read_ladder
     from castalia.forecast.plan import Planner, budget
     from castalia.forecast.tables import plan_table
 
@@ -54,11 +55,10 @@ def plan(
     if hours is not None and not hours > 0:
         raise RecipeError(f"--hours is above 0, not {hours}")
     cluster = cluster_of(device, mfu, price)
-    planner = Planner(*read_ladder(ladder or RECORDED))
+    spent = budget(flops) if flops is not None else cluster.flops(hours or 0)
+    planner = Planner(*read_ladder(ladder or _newest_ladder()))
     if target_accuracy is not None:
         spent = planner.budget_for(target_accuracy, family)
-    else:
-        spent = budget(flops) if flops is not None else cluster.flops(hours or 0)
     made = planner.plan(spent, cluster)
     if json:
         print(jsonlib.dumps(made.to_json()))
@@ -66,6 +66,14 @@ def plan(
     console.print(plan_table(made, cluster))
     settings = " ".join(f"{name}={value}" for name, value in made.to_json()["settings"].items())
     console.print(f"train it: castalia pretrain {made.recipe.name} --set {settings}", highlight=False, soft_wrap=True)
+
+
+def _newest_ladder() -> Path:
+    """Return the ladder that was climbed last here. Raises RecipeError if there is none."""
+    found = sorted(RUNS.glob("*-ladder/recipe.json"), key=lambda path: path.stat().st_mtime)
+    if not found:
+        raise RecipeError(f"no ladder in {RUNS}: castalia forecast RECIPE --stretches 0.5 1 2 climbs one")
+    return found[-1].parent
 
 
 def multiplier(

@@ -24,8 +24,6 @@ HEAD_DIMS = (24, 32, 40)
 """Widths that a head may have: with these, a width is found near any that is wanted."""
 RUNG = "rung.json"
 """What a run of a ladder is measured in, in its directory."""
-RECORDED = Path(__file__).with_name("recorded.json")
-"""The ladder that comes with Castalia: `ladder`, on two cores."""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import pytest
 
 from castalia.data.messages import parse_messages
 from castalia.document import Image
+from castalia.forecast.forecast import Expectation, Forecast, write_forecasts
 from castalia.serve.access import create_key
 from castalia.serve.database import Feedback
 from castalia.serve.service.local import LocalService
@@ -272,11 +273,12 @@ def test_curves_of_a_run_are_drawn_while_it_trains(visitor: Any, scripted: Any, 
     page.focus(".curve svg >> nth=0")
     page.keyboard.press("ArrowLeft")
     assert "4 steps: training 1.25" in page.inner_text(".curve output >> nth=0")
-    forecast = {"curve": {"positions": [200, 500], "loss": [2.6, 1.1], "low": [2.4, 0.9], "high": [2.8, 1.3]}}
-    (run / "forecast.json").write_text(json.dumps(forecast))
+    ends = tuple(Expectation(x, y, y - 0.2, y + 0.2) for x, y in ((2e9, 2.6), (5e9, 1.1)))
+    forecast = Forecast("loss", "FLOPs", "E + A/C^α", {}, 1.0, ((1e9, 4.0), (2e9, 2.6)), ends[1:], ends)
+    write_forecasts(run / "forecast.json", [forecast])
     with (run / "metrics.jsonl").open("a") as file:
         file.write(json.dumps({"step": 6, "positions": 600, "loss": 0.8}) + "\n")
-    page.wait_for_selector(".curve:has-text('forecast and measured') .band")
+    page.wait_for_selector(".curve:has-text('forecast') .band")
     assert page.inner_text(".facts dd >> nth=0") == "6"
 
 
