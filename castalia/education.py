@@ -22,8 +22,8 @@ from castalia.errors import RecipeError
 from castalia.evals.examine import Answered, Examination, examine
 from castalia.evals.report import write_report
 from castalia.evals.ways import compare_ways, learned_ways
-from castalia.forecast.before import FORECAST, forecast_run, in_steps, seconds_to_train
-from castalia.forecast.forecast import read_forecasts
+from castalia.forecast.before import forecast_run, in_steps, seconds_to_train
+from castalia.forecast.forecast import FORECAST, read_forecasts
 from castalia.forecast.outcome import checks_of, measure_outcome, read_outcome
 from castalia.forecast.scaling import scaling_html
 from castalia.forecast.tables import forecast_table

@@ -40,7 +40,8 @@ def forecast(
         json: print the forecasts as one line of JSON instead of a table.
     """
     from castalia.console import console
-    from castalia.forecast.before import FORECAST, forecast_run
+    from castalia.forecast.before import forecast_run
+    from castalia.forecast.forecast import FORECAST
     from castalia.forecast.tables import forecast_table
     from castalia.recipes import load_recipe
 
@@ -77,8 +78,7 @@ def check(run: tyro.conf.Positional[Path], /, json: bool = False) -> None:
         json: print one line of JSON instead of a table.
     """
     from castalia.console import console
-    from castalia.forecast.before import FORECAST
-    from castalia.forecast.forecast import read_forecasts
+    from castalia.forecast.forecast import FORECAST, read_forecasts
     from castalia.forecast.outcome import checks_of, measure_outcome
     from castalia.forecast.tables import forecast_table
 

@@ -9,6 +9,11 @@ from scipy.optimize import least_squares
 from castalia.forecast.fits import Values
 
 
+def risen(chance: float, how_far: Values) -> Values:
+    """Return how often is right who has come so far from guessing to all right: half-way at 0."""
+    return chance + (1 - chance) / (1 + np.exp(-np.clip(how_far, -50, 50)))
+
+
 @dataclass(frozen=True)
 class Sigmoid:
     """R(L) = chance + (1 - chance) / (1 + exp(k (L - L0))) (as in the OLMo ladder, arXiv 2412.04403)."""
@@ -21,8 +26,7 @@ class Sigmoid:
     def at(self, parameters_P: Values, x: Values) -> Values:
         """Return the accuracy at every loss, [N]."""
         middle, log_steepness = parameters_P
-        bent_N = np.clip(np.exp(log_steepness) * (x - middle), -50, 50)
-        return self.chance + (1 - self.chance) / (1 + np.exp(bent_N))
+        return risen(self.chance, np.exp(log_steepness) * (middle - x))
 
     def solve(self, x: Values, y_N: Values, near_P: Values | None = None) -> Values:
         """Return L0 and log k, by least squares from several beginnings."""
@@ -45,7 +49,7 @@ class Growth:
     def at(self, parameters_P: Values, x: Values) -> Values:
         """Return the accuracy at each compute, [N]."""
         half, k = parameters_P
-        return self.chance + (1 - self.chance) / (1 + np.exp(np.clip(k * (half - np.log(x)), -50, 50)))
+        return risen(self.chance, k * (np.log(x) - half))
 
     def solve(self, x: Values, y_N: Values, near_P: Values | None = None) -> Values:
         """Return log C_half and k, by least squares; k is above 0.05."""

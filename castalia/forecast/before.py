@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from castalia.errors import RecipeError
-from castalia.forecast.forecast import Forecast, write_forecasts
+from castalia.forecast.forecast import FORECAST, Forecast, write_forecasts
 from castalia.forecast.ladder import climb, sized, step_cost
 from castalia.forecast.predict import foresee
 from castalia.training.checkpoint import replace_file
 from castalia.training.pretrain import measure_peak_flops
 from castalia.training.recipe import Recipe
 
-FORECAST, BUDGET = "forecast.json", "budget.json"
+BUDGET = "budget.json"
+"""What has been settled for a budget, in the directory of a ladder."""
 HALVINGS = (1 / 4, 1 / 2, 1)
 """Sizes of the rungs, as shares of the largest."""
 LARGEST = 1 / 8

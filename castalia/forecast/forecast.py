@@ -14,6 +14,8 @@ from castalia.forecast.fits import Fit
 from castalia.plot import Line, Plot
 from castalia.training.checkpoint import replace_file
 
+FORECAST = "forecast.json"
+"""What a run's forecasts are kept in, in its directory."""
 Point = tuple[float, float]
 DRAWN = 60
 """Places at which a curve is kept, to be drawn and looked up."""

@@ -133,10 +133,8 @@ class Planner:
         return float(BUDGETS[np.argmax(reached_B)])
 
     def splits(self, flops: float) -> Values:
-        """Return (parameters, positions) of every shape that has a step at least, trained with so many operations."""
-        rows_J = np.array([made.feed.rows * made.feed.length for made in self.shapes])
-        positions_J = np.maximum(flops / self.costs_J, rows_J * 1e-9)
-        return np.stack([self.parameters_J, positions_J], 1)
+        """Return (parameters, positions) of every shape, trained with so many operations, [J, 2]."""
+        return np.stack([self.parameters_J, flops / self.costs_J], 1)
 
     def _expected(self, name: str, flops: float, x_K: Values) -> Expectation:
         fit = self.laws[name].fit

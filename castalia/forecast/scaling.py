@@ -9,7 +9,7 @@ import numpy as np
 from castalia.errors import CastaliaError
 from castalia.forecast.coverage import fit_coverage
 from castalia.forecast.fits import fit
-from castalia.forecast.forecast import Forecast, read_forecasts
+from castalia.forecast.forecast import FORECAST, Forecast, read_forecasts
 from castalia.forecast.outcome import read_outcome
 from castalia.forecast.practice import LogLinear
 from castalia.plot import Plot
@@ -41,7 +41,7 @@ def scaling_plots(run: Path) -> dict[str, list[Plot]]:
 def school_plots(run: Path) -> list[Plot]:
     """Return what was forecast of a run before it began, with what was measured if it has ended; [] without any."""
     try:
-        forecasts = read_forecasts(run / "forecast.json")
+        forecasts = read_forecasts(run / FORECAST)
     except CastaliaError:
         return []
     measured = read_outcome(run)

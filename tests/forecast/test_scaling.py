@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from castalia.errors import CheckpointError
-from castalia.forecast.before import FORECAST
-from castalia.forecast.forecast import write_forecasts
+from castalia.forecast.forecast import FORECAST, write_forecasts
 from castalia.forecast.ladder import RUNG, Rung
 from castalia.forecast.outcome import checks_of, measure_outcome, read_outcome
 from castalia.forecast.predict import foresee
