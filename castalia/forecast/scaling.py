@@ -1,6 +1,7 @@
 """The scaling page: how a model grows by school, by homework and by attempts, each as foretold and as measured."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -76,15 +77,17 @@ def attempts_plots(metrics: Sequence[dict[str, Any]]) -> list[Plot]:
     """Return pass@k of every task as homework last measured it, foretold from a few of the attempts."""
     last = next((line for line in reversed(metrics) if "right" in line and "samples" in line), None)
     tasks = last["right"].get("held_out", {}) if last else {}
-    return [coverage_plot(task, last["samples"], counts) for task, counts in tasks.items() if last]
+    return [coverage_plot(task, last["samples"], tuple(counts)) for task, counts in tasks.items() if last]
 
 
-def coverage_plot(task: str, samples: int, right: Sequence[int], few: int | None = None) -> Plot:
+@lru_cache(maxsize=32)
+def coverage_plot(task: str, samples: int, right: tuple[int, ...]) -> Plot:
     """Return the chart of pass@k of questions that were each tried `samples` times and were `right` so often.
 
-    `few` attempts at each (default: a quarter), drawn from all, foretell what all give.
+    A quarter of the attempts at each, drawn from all, foretell what all give. A page that is looked at while a run goes
+    on asks for the same chart again and again.
     """
-    forecast, measured = foretell_coverage(task, samples, right, few or max(2, samples // 4))
+    forecast, measured = foretell_coverage(task, samples, right, max(2, samples // 4))
     return forecast.plot(measured)
 
 

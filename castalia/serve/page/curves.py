@@ -6,9 +6,12 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from castalia.forecast.forecast import FORECAST
+from castalia.forecast.ladder import RUNG
 from castalia.forecast.scaling import scaling_html
 from castalia.plot import Curve
 from castalia.training.metrics import read_metrics
+from castalia.training.run import HOMEWORK
 
 LIVE_SECONDS = 90
 """A run whose metrics were written so lately is still training."""
@@ -35,7 +38,8 @@ def runs_in(directory: Path) -> list[str]:
 
 def stamp(run: Path) -> float:
     """Return when anything that is drawn of a run was last written."""
-    paths = [run / name for name in ("metrics.jsonl", "evaluation.json", "forecast.json", "homework/metrics.jsonl")]
+    names = ("metrics.jsonl", "evaluation.json", FORECAST, RUNG, f"{HOMEWORK}/metrics.jsonl")
+    paths = [run / name for name in names]
     return max((path.stat().st_mtime for path in paths if path.exists()), default=0.0)
 
 
