@@ -22,6 +22,7 @@ COMMANDS = [
     ["pretrain"],
     ["rl"],
     ["eval"],
+    ["exam"],
     ["forecast"],
     ["forecast", "check"],
     ["forecast", "multiplier"],
@@ -112,6 +113,7 @@ WRONG: dict[str, tuple[list[str], str]] = {
     "no task to learn": (["pretrain", "--out", "{tmp}/run", "--set", "data.mixture="], "mixture"),
     "a difficulty to learn": (["pretrain", "--out", "{tmp}/run", "--set", "data.difficulties=11"], "difficulty 11"),
     "a run to examine": (["eval", "{tmp}/none"], "none is not a run: it has no recipe.json"),
+    "a run to sit an exam": (["exam", "{tmp}/none"], "none is not a run: it has no recipe.json"),
     "a task to examine": (["eval", "{run}", "--task", "mazs", "--n", "1"], "did you mean 'mazes'?"),
     "a difficulty": (["eval", "{run}", "--difficulty", "11", "--n", "1"], "difficulty 11 is outside 1 to 10"),
     "a split": (["eval", "{run}", "--split", "held-out", "--n", "1"], "did you mean 'held_out'?"),
@@ -289,3 +291,18 @@ def test_the_main_job_at_its_smallest_ends_with_a_report_a_table_and_an_answer(t
     assert (directory / "metrics.jsonl").read_bytes() == metrics
     assert sorted(os.listdir(directory / "checkpoints")) == checkpoints
     assert again.out.count("average") == 1
+
+
+def test_an_exam_asks_in_every_way_and_finds_nothing_that_was_trained_on(
+    here: Callable[..., Said], trained: Path
+) -> None:
+    said = here("exam", trained, "--n", "2", "--task", "countdown", "--json")
+    assert said.status == 0, said.err
+    found = json.loads(said.out)
+    assert found == json.loads((trained / "exam.json").read_text())
+    assert set(found["levels"]["countdown"]) == {*map(str, range(1, 11)), "out of range"}
+    assert set(found["media"]) == {"text", "voice", "picture"}
+    assert set(found["words"]) == {"as in training", "otherwise"}
+    assert "medium" in found["ways"] and set(found["references"]) == {"Whisper tiny.en", "RapidOCR", "SmolLM2-135M"}
+    assert found["audit"]["text"]["items"] == 20 and found["audit"]["text"]["exact"] == 0
+    assert "by difficulty" in here("exam", trained, "--n", "1", "--task", "countdown", "--no-audit").out

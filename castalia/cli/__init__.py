@@ -8,8 +8,9 @@ from typing import Any
 import tyro
 
 from castalia.cli.answering import ask, chat, serve
+from castalia.cli.examining import evaluate, exam
 from castalia.cli.forecasting import check, forecast
-from castalia.cli.learning import evaluate, figures, pretrain, rl, run
+from castalia.cli.learning import figures, pretrain, rl, run
 from castalia.cli.material import data_build, data_fetch, data_ls
 from castalia.cli.planning import multiplier, plan
 from castalia.data.cache import cache_directory
@@ -36,6 +37,7 @@ COMMANDS: Commands = {
     "pretrain": pretrain,
     "rl": rl,
     "eval": evaluate,
+    "exam": exam,
     "forecast": forecast,
     "plan": plan,
     "ask": ask,

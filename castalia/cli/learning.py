@@ -1,6 +1,5 @@
-"""Commands that make a model and examine it: run, pretrain, rl, eval, figures."""
+"""Commands that make a model: run, pretrain, rl; and figures."""
 
-import json as jsonlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -144,37 +143,6 @@ def rl(
     console.print(
         f"practised {trainer.progress.step} steps in {directory}; examine it: castalia eval {directory}", soft_wrap=True
     )
-
-
-def evaluate(
-    run: tyro.conf.Positional[Path],
-    /,
-    task: tuple[str, ...] = (),
-    difficulty: tuple[int, ...] = (),
-    n: int = 100,
-    split: str = "held_out",
-    json: bool = False,
-) -> None:
-    """Examine a run on held-out questions.
-
-    Example: castalia eval runs/pocket --task charts mazes --difficulty 1 2 3 --n 200
-
-    Args:
-        run: run directory.
-        task: task families (default: those it was trained on).
-        difficulty: difficulties from 1 to 10 (default: those it was trained on).
-        n: questions a family and difficulty.
-        split: held_out, out_of_range or train.
-        json: print one line of JSON instead of a table.
-    """
-    from castalia.console import accuracy_table, console
-    from castalia.education import examine_run
-
-    examination = examine_run(
-        run, tasks=list(task) or None, difficulties=tuple(difficulty) or None, questions=n, split=split
-    )
-    evaluation = examination.to_json()
-    print(jsonlib.dumps(evaluation)) if json else console.print(accuracy_table(evaluation))
 
 
 def figures(readme: Path = Path("README.md"), docs: Path = Path("docs"), run: Path | None = None) -> None:

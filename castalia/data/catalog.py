@@ -105,6 +105,12 @@ def _sums(material: list) -> Task:
     return Sums()
 
 
+def _talk(material: list) -> Task:
+    from castalia.tasks.talk import Talk
+
+    return Talk()
+
+
 def _digits(material: list[Handwriting]) -> Task:
     from castalia.tasks.digits import Digits
 
@@ -141,6 +147,7 @@ TASKS: dict[str, Entry] = {
     "countdown": Entry("numbers to be combined", _countdown),
     "loophole": Entry("numbers to be combined, and a verifier that can be cheated", _loophole),
     "sums": Entry("written arithmetic", _sums),
+    "talk": Entry("what people say that is no task", _talk),
     "digits": Entry("handwritten digits", _digits, _of_kind("handwriting")),
     "speech": Entry("recorded speech", _speech, _of_kind("speech")),
     "captions": Entry("pictures with names", _captions, _of_kind("pictures")),

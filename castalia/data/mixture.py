@@ -14,6 +14,7 @@ from castalia.tasks.effort import EFFORTS, Effort, limit, tell
 from castalia.tasks.merging import Explorer, alongside, sending
 from castalia.tasks.steps import CELL, NOTHING
 from castalia.tasks.task import Split, Task
+from castalia.tasks.wording import reword
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class DataConfig:
     """Difficulties drawn from, all alike."""
     media: dict[str, float] = field(default_factory=lambda: {"text": 1.0})
     """How questions are asked: as text, by (synthetic) voice, or written inside the picture."""
+    reworded: float = 0.0
+    """Share of documents whose questions are asked in other words, and as people type."""
     acting: float = 0.0
     """Share of documents that are told they may act: mark, draw, reckon by calculator. Where there is no answer without
     acting, as in ``search``, all do."""
@@ -67,7 +70,7 @@ class Mixture:
         RecipeError if nothing is to be learned, or if what acts would miss its place.
         """
         self.config, self.split, self.perception = config, split, perception or PerceptionConfig()
-        for share in ("acting", "merging"):
+        for share in ("acting", "merging", "reworded"):
             if not 0 <= getattr(config, share) <= 1:
                 raise RecipeError(f"data.{share} is a share from 0 to 1, not {getattr(config, share)}")
         if unknown := next((effort for effort in config.efforts if effort not in EFFORTS), None):
@@ -104,6 +107,8 @@ class Mixture:
                 return tell(effort, agents=True) + limit(sending(task, example, generator), effort)
             effort = self._effort(generator, acting)
             made = alongside(task, example, generator, acting=acts) if several else task.trace(example, acting=acts)
+            if not several and self.config.reworded > 0 and generator.random() < self.config.reworded:
+                made = reword(made, generator)
             if medium != "text":
                 from castalia.tasks.asking import present
 

@@ -1,9 +1,11 @@
 """Examine a model on task families: held-out examples, exact verifiers, counts by family, difficulty and kind."""
 
+import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from castalia.document import Document
 from castalia.engine.engine import Engine
 from castalia.engine.request import Reply
 from castalia.reasoning.strategies import OneChain, Strategy, Verdict
@@ -84,12 +86,14 @@ def examine(
     n: int = 100,
     split: Split = "held_out",
     strategy: Strategy | None = None,
+    put: Callable[[Document, random.Random], Document] | None = None,
     seed: int = 0,
     progress: Callable[[str, int], None] | None = None,
 ) -> Examination:
     """Ask `n` questions of every task at every difficulty; one question of each example, each in its turn.
 
-    `strategy` says how they are answered; by default with one chain of thought at medium effort, without actions.
+    `strategy` says how they are answered; by default with one chain of thought at medium effort, without actions. `put`
+    says how they are asked: by voice, or in other words.
     """
     result, strategy = Examination(), strategy or OneChain()
     for name, task in tasks.items():
@@ -97,6 +101,8 @@ def examine(
             examples = [task.sample(seed + i, difficulty, split) for i in range(n)]
             indices = [i % len(example.questions) for i, example in enumerate(examples)]
             prompts = [example.prompt(index) for example, index in zip(examples, indices, strict=True)]
+            if put:
+                prompts = [put(prompt, random.Random(f"{name}/{i}")) for i, prompt in enumerate(prompts)]
             verdicts = strategy.answer(engine, prompts)
             for example, index, verdict in zip(examples, indices, verdicts, strict=True):
                 question = example.questions[index]

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -95,6 +96,13 @@ def load_weights(directory: Path, *, after_school: bool = False) -> dict[str, Te
         if (loaded := load_newest(part / "checkpoints")) is not None:
             return loaded[0]["model"]
     raise CheckpointError(f"{directory} has no checkpoint yet")
+
+
+def load_state(directory: Path) -> dict[str, Any]:
+    """Return how far a run has come, by its newest whole checkpoint. Raises CheckpointError where there is none."""
+    if (loaded := load_newest(directory / "checkpoints")) is None:
+        raise CheckpointError(f"{directory} has no checkpoint yet")
+    return loaded[1]
 
 
 def load_model(directory: Path, *, after_school: bool = False) -> tuple[Decoder, Perception]:

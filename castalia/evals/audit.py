@@ -1,0 +1,176 @@
+"""Contamination audit: is anything of an exam, exactly or nearly, among what a model was trained on?
+
+What is shown or said is compared by prints: a digest, equal only for the same content, and a vector whose cosine is
+near one for what is nearly the same (a picture under noise or compressed anew, a sound louder, noisier or later, a
+sentence with a letter changed). Questions about a picture or a sound are told by it; others by their words.
+"""
+
+import hashlib
+import re
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from PIL import Image as pillow
+from PIL import ImageFilter
+
+from castalia.data.catalog import build_task
+from castalia.data.mixture import Mixture
+from castalia.document import Content, Document, Image, Speech
+from castalia.perception.speech import BANDS, frames
+from castalia.rl.practice import hash_of
+from castalia.rl.run import load_homework_of
+from castalia.training.checkpoint import list_checkpoints
+from castalia.training.run import HOMEWORK, load_recipe_of, load_state
+
+Modality = Literal["text", "picture", "sound"]
+NEAR: dict[Modality, float] = {"text": 0.95, "picture": 0.99, "sound": 0.97}
+"""Cosine from which on two are nearly the same."""
+SIZE = 512
+"""Length of a print's vector."""
+BLOCK = 4096
+"""Trained contents that are compared at once."""
+
+
+@dataclass(frozen=True)
+class Print:
+    """How one content is recognised: `digest` the same, `vector_D` (of length one) nearly the same."""
+
+    modality: Modality
+    digest: bytes
+    vector_D: np.ndarray
+
+
+@dataclass
+class Found:
+    """What one modality's items have in common with what was trained on."""
+
+    items: int = 0
+    trained: int = 0
+    """Contents that were compared with them, each once."""
+    exact: int = 0
+    near: int = 0
+    """Items of which something nearly the same was trained on, those that are the same not counted."""
+    threshold: float = 0.0
+    nearest: list[float] = field(default_factory=list)
+    """Cosine of every item to what is nearest to it."""
+
+
+def prints_of(document: Document) -> list[Print]:
+    """Return the prints of what the user says and shows in a document."""
+    said = [part.content for part in document if part.author == "user" and not part.learned]
+    shown = [content for content in said if isinstance(content, Image | Speech)]
+    return [print_of(content) for content in shown or said]
+
+
+def print_of(content: Content) -> Print:
+    """Return the print of a picture, a sound or a text."""
+    if isinstance(content, Image):
+        raw, values, modality = content.pixels_HWC.tobytes(), _thumbnail(content), "picture"
+        raw = repr(content.pixels_HWC.shape).encode() + raw
+    elif isinstance(content, Speech):
+        raw, values, modality = content.samples.tobytes(), _spectrum(content), "sound"
+    else:
+        text = " ".join(re.findall(r"\w+|[^\w\s]", str(content).lower()))
+        raw, values, modality = text.encode(), _grams(text), "text"
+    length = float(np.linalg.norm(values))
+    return Print(modality, hashlib.blake2b(raw, digest_size=16).digest(), (values / max(length, 1e-9)).astype("f4"))
+
+
+def _thumbnail(image: Image) -> np.ndarray:
+    grey = (
+        pillow.fromarray(image.pixels_HWC)
+        .convert("L")
+        .filter(ImageFilter.GaussianBlur(max(image.pixels_HWC.shape) / 48))
+    )
+    values = np.asarray(grey.resize((32, 16), pillow.Resampling.BOX), np.float32).ravel()
+    return values - values.mean()
+
+
+def _spectrum(speech: Speech) -> np.ndarray:
+    bands_TF = frames(speech).features_MF.reshape(-1, BANDS)
+    if not len(bands_TF):
+        return np.zeros(SIZE, np.float32)
+    small = pillow.fromarray(np.maximum(bands_TF, 0)).resize((16, 32), pillow.Resampling.BOX)  # what is loud alone
+    values = np.asarray(small, np.float32).ravel()
+    return values - values.mean()
+
+
+def _grams(text: str) -> np.ndarray:
+    counts = np.zeros(SIZE, np.float32)
+    padded = f"  {text}  "
+    for start in range(len(padded) - 2):
+        counts[zlib.crc32(padded[start : start + 3].encode()) % SIZE] += 1
+    return counts
+
+
+def audit(items: Sequence[Document], trained: Iterable[Document]) -> dict[str, Found]:
+    """Return, by modality, what of `items` is among the documents `trained`; both may be prompts or whole traces."""
+    wanted: dict[Modality, list[Print]] = {}
+    for item in items:
+        for mark in prints_of(item):
+            wanted.setdefault(mark.modality, []).append(mark)
+    found = {m: Found(len(p), threshold=NEAR[m], nearest=[-1.0] * len(p)) for m, p in wanted.items()}
+    digests = {m: {mark.digest for mark in p} for m, p in wanted.items()}
+    vectors = {m: np.stack([mark.vector_D for mark in p]) for m, p in wanted.items()}
+    best = {m: np.full(len(p), -1.0, np.float32) for m, p in wanted.items()}
+    same: dict[Modality, set[bytes]] = {m: set() for m in wanted}
+    for modality, block in _blocks(trained, set(wanted)):
+        found[modality].trained += len(block)
+        same[modality] |= digests[modality].intersection(mark.digest for mark in block)
+        cosines_IB = vectors[modality] @ np.stack([mark.vector_D for mark in block]).T
+        np.maximum(best[modality], cosines_IB.max(1), out=best[modality])
+    for modality, marks in wanted.items():
+        it = found[modality]
+        it.nearest = [round(float(value), 4) for value in best[modality]]
+        exact = [mark.digest in same[modality] for mark in marks]
+        it.exact = sum(exact)
+        it.near = sum(v >= it.threshold and not e for v, e in zip(best[modality].tolist(), exact, strict=True))
+    return {str(m): f for m, f in found.items()}
+
+
+def _blocks(trained: Iterable[Document], modalities: set[Modality]) -> Iterator[tuple[Modality, list[Print]]]:
+    """Yield prints of those modalities, many at a time; what comes again is left out."""
+    waiting: dict[Modality, list[Print]] = {modality: [] for modality in modalities}
+    known: set[bytes] = set()
+    for document in trained:
+        for mark in prints_of(document):
+            if mark.modality in modalities and mark.digest not in known:
+                known.add(mark.digest)
+                waiting[mark.modality].append(mark)
+                if len(waiting[mark.modality]) == BLOCK:
+                    yield mark.modality, waiting[mark.modality]
+                    waiting[mark.modality] = []
+    for modality, block in waiting.items():
+        if block:
+            yield modality, block
+
+
+def to_json(found: dict[str, Found]) -> dict[str, Any]:
+    """Return the audit without every single item."""
+    rows = {}
+    for modality, it in found.items():
+        rows[modality] = asdict(it) | {"nearest": max(it.nearest, default=0.0)}
+    return rows
+
+
+def trained_documents(directory: Path) -> Iterator[Document]:
+    """Yield every document that the run at `directory` has learned from at school, and every prompt of its homework.
+
+    Both are made anew: a document is a function of its index. Raises CheckpointError if it has learned nothing yet.
+    """
+    recipe = load_recipe_of(directory)
+    mixture = Mixture(recipe.data, build_task, perception=recipe.perception)
+    for index in range(load_state(directory)["progress"]["documents"]):
+        yield mixture.document(index)
+    if not list_checkpoints(directory / HOMEWORK / "checkpoints"):
+        return
+    config = load_homework_of(directory / HOMEWORK)[0].practice
+    tasks = {name: build_task(name) for name in config.tasks}
+    for number in range(load_state(directory / HOMEWORK)["data"]["practice"]["drawn"]):
+        for name in tasks:
+            for difficulty in config.difficulties:
+                yield tasks[name].sample(hash_of(config.seed, number), difficulty).prompt()

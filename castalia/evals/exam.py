@@ -1,0 +1,129 @@
+"""The exam: every family at every difficulty and beyond, by every medium, in other words, by every way of thinking.
+
+All parts ask held-out questions that are judged exactly. The first asks everything, difficulties 1 to 10 and out of
+range; the others ask difficulties 1 to 3, the same questions each time. `sit` adds reference models and the audit.
+"""
+
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from castalia.actions.catalog import build_actions
+from castalia.data.catalog import build_task
+from castalia.document import Document
+from castalia.engine.engine import Engine
+from castalia.evals.audit import audit, to_json, trained_documents
+from castalia.evals.examine import Answered, Examination, examine
+from castalia.evals.references import compare
+from castalia.evals.ways import learned_ways
+from castalia.reasoning.effort import Thinking
+from castalia.reasoning.strategies import OneChain, Strategy
+from castalia.tasks.asking import MEDIA, Medium, present
+from castalia.tasks.task import DIFFICULTIES, Task
+from castalia.tasks.wording import reword
+from castalia.training.run import load_model, load_recipe_of
+
+EASY = (1, 2, 3)
+"""Difficulties at which media, words and ways are compared."""
+BEYOND = "out of range"
+Cells = dict[str, dict[str, Any]]
+"""By row, by column: accuracy and number of questions."""
+
+
+@dataclass(frozen=True)
+class Exam:
+    """A model before its examiners: its engine, the families, and how many questions a family and difficulty."""
+
+    engine: Engine
+    tasks: Mapping[str, Task]
+    ways: Mapping[str, Strategy]
+    usual: Strategy
+    n: int = 100
+    progress: Callable[[str], None] = lambda part: None
+    answered: list[Answered] = field(default_factory=list)
+    """Every answer of the first part, for whoever wants to look at them."""
+
+    def levels(self) -> Cells:
+        """Return accuracy by family and difficulty, 1 to 10 and out of range."""
+        self.progress("difficulties")
+        result = self._ask(self.usual, tuple(DIFFICULTIES))
+        self.answered.extend(result.answered)
+        beyond = self._ask(self.usual, (DIFFICULTIES[-1],), split="out_of_range")
+        cells = {
+            family: {level: _cell(row) for level, row in rows.items()}
+            for family, rows in result.to_json()["families"].items()
+        }
+        for family, rows in beyond.to_json()["families"].items():
+            cells[family][BEYOND] = _cell(rows[str(DIFFICULTIES[-1])])
+        return cells
+
+    def media(self) -> Cells:
+        """Return accuracy by medium and family: the same questions by text, by voice and written in a picture."""
+
+        def asked(medium: Medium, prompt: Document, rng: random.Random) -> Document:
+            return present(prompt, medium, rng)
+
+        return {medium: self._means(f"by {medium}", put=partial(asked, medium)) for medium in MEDIA}
+
+    def words(self) -> Cells:
+        """Return accuracy by family of questions in words as training has them, and in words that it never has."""
+        ours = self._means("in the words of training")
+        return {
+            "as in training": ours,
+            "otherwise": self._means("in other words", put=partial(reword, split="held_out")),
+        }
+
+    def by_way(self) -> Cells:
+        """Return accuracy by way of thinking and family."""
+        return {name: self._means(name, strategy=strategy) for name, strategy in self.ways.items()}
+
+    def _means(self, part: str, strategy: Strategy | None = None, **asking: Any) -> dict[str, Any]:
+        self.progress(part)
+        started = time.perf_counter()
+        found = self._ask(strategy or self.usual, EASY, **asking).to_json()
+        asked = {family: sum(row["n"] for row in rows.values()) for family, rows in found["families"].items()}
+        seconds = (time.perf_counter() - started) / sum(asked.values())
+        means: dict[str, Any] = {
+            family: {"accuracy": accuracy, "n": asked[family]} for family, accuracy in found["means"].items()
+        }
+        return means | {"all": {"accuracy": found["accuracy"], "n": sum(asked.values()), "seconds": seconds}}
+
+    def _ask(self, strategy: Strategy, difficulties: tuple[int, ...], **asking: Any) -> Examination:
+        tasks = dict(self.tasks)
+        return examine(self.engine, tasks, difficulties=difficulties, n=self.n, strategy=strategy, **asking)
+
+
+def _cell(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: row[name] for name in ("accuracy", "n", "chance")}
+
+
+def sit(
+    directory: Path,
+    tasks: Sequence[str] = (),
+    n: int = 100,
+    *,
+    audited: bool = True,
+    progress: Callable[[str], None] = lambda part: None,
+) -> dict[str, Any]:
+    """Return the whole exam of the run at `directory`: ``{levels, media, words, ways, references, audit}``.
+
+    `tasks` are families (default: those it was trained on). Raises CheckpointError if there is no model yet.
+    """
+    data = load_recipe_of(directory).data
+    built = {name: build_task(name) for name in tasks or data.mixture if not Path(name).is_dir()}
+    actions = build_actions(("canvas", "tools"))
+    usual = OneChain(thinking=Thinking(actions=actions if data.acts else None))
+    exam = Exam(Engine(*load_model(directory)), built, learned_ways(data, actions), usual, n, progress)
+    found: dict[str, Any] = {
+        "levels": exam.levels(), "media": exam.media(), "words": exam.words(), "ways": exam.by_way(),
+        "references": compare(exam.engine, built, usual, n, progress),
+    }  # fmt: skip
+    if audited:
+        progress("audit")
+        items = [answered.example.prompt(answered.index) for answered in exam.answered]
+        found["audit"] = to_json(audit(items, trained_documents(directory)))
+    return found

