@@ -152,7 +152,8 @@ def summary(points: dict[str, list[Point]]) -> dict[str, float]:
                     "end_tokens": end[2],
                 }
             )
-        figures |= {f"{key}_{arm}": statistics.median(row[key] for row in rows) for key in (rows[0] if rows else ())}
+        names = ("end_accuracy", "end_tokens") if arm == "none" else (rows[0] if rows else ())
+        figures |= {f"{name}_{arm}": statistics.median(row[name] for row in rows) for name in names if rows}
     return figures
 
 

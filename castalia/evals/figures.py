@@ -42,7 +42,7 @@ GOALS: dict[str, tuple[str, str]] = {
     "kept_*": ("points of accuracy gained meanwhile", "≥ 0"),
     "extended_*": ("per cent by which they grew again", ""),
     "gained_*": ("points above the accuracy before, with no more tokens", "> 0"),
-    "over_none_equal_*": ("points above the best of the arm without a penalty with no more tokens", "> 0"),
+    "over_none_equal_*": ("points above the best of the arm without one with no more tokens: at its start", "> 0"),
     "over_none_*": ("points above the arm without a penalty, at the end", ""),
     "end_accuracy_*": ("right at the end, per cent", ""),
     "end_tokens_*": ("tokens a reply at the end", ""),
