@@ -1,0 +1,46 @@
+"""`nano`: every family, asked in every way and in other words, for hours on two cores."""
+
+from castalia.data.mixture import DataConfig
+from castalia.data.stream import Feed
+from castalia.model.config import ModelConfig
+from castalia.perception.perceive import PerceptionConfig
+from castalia.rl.homework import Homework, MeasureConfig, PracticeConfig, steady
+from castalia.training.config import TrainingConfig
+from castalia.training.recipe import Recipe
+
+
+def recipe() -> Recipe:
+    """Return the recipe: four hours on two cores."""
+    return Recipe(
+        name="nano",
+        vocab_size=1024,
+        perception=PerceptionConfig(patch_size=16),
+        model=ModelConfig(width=192, layers=6, heads=6),
+        data=DataConfig(
+            mixture={
+                "digits": 1.2, "speech": 1.5, "charts": 1.5, "scenes": 1.2, "mazes": 1.4, "countdown": 1.4, "sums": 1.0,
+                "captions": 1.2, "talk": 0.5,
+            },
+            difficulties=(1, 1, 2, 2, 3, 3, 4, 5, 6),
+            media={"text": 0.84, "voice": 0.08, "picture": 0.08},
+            reworded=0.3,
+            acting=0.4,
+            acting_in=("mazes", "countdown", "sums"),
+            efforts={"none": 0.1, "minimal": 0.05, "low": 0.1, "medium": 0.55, "high": 0.2},
+            merging=0.1,
+        ),
+        feed=Feed(rows=12, length=384, streams=2),
+        training=TrainingConfig(minutes=240, other_lr=0.01),
+    )  # fmt: skip
+
+
+def homework() -> Homework:
+    """Return what the model practises after school."""
+    return Homework(
+        name="nano",
+        practice=PracticeConfig(
+            tasks={"countdown": 1.0, "mazes": 1.0}, ways={"medium": 0.5, "medium act": 0.5}, algorithm="maxrl"
+        ),
+        measure=MeasureConfig(questions=40),
+        training=steady(40, matrix_lr=0.002, other_lr=0.0005, evaluate_every=50, checkpoint_seconds=120),
+    )
