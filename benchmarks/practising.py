@@ -40,6 +40,8 @@ from castalia.training.metrics import read_metrics
 from castalia.training.run import load_perception, load_recipe_of, load_weights
 
 KEPT = RESULTS / "practising"
+QUESTIONS = 300
+"""Held-out questions a difficulty: so many that pass@16 is measured within a point."""
 NAMES = ("step", "flops", "pass", "right", "tokens", "accuracy", "length", "entropy", "rates")
 
 
@@ -77,14 +79,15 @@ def measure_all(run: Path) -> list[dict[str, Any]]:
     way = next(iter(ways_of(homework.practice, None).values()))
     practised, harder = homework.practice.difficulties, (max(homework.practice.difficulties) + 1,)
     parts = {
-        "held_out": (MeasureConfig(("held_out",), 100, 64), practised),
+        "held_out": (MeasureConfig(("held_out",), QUESTIONS, 64), practised),
         "train": (MeasureConfig(("train",), 50, 16), practised),
         "harder": (MeasureConfig(("held_out",), 50, 16), harder),
     }
     weights = {0: lambda: load_weights(run.parent / source)}
     for path in list_checkpoints(run / "checkpoints"):
         weights[int(path.name.removeprefix("step-"))] = lambda path=path: load_checkpoint(path)[0]["model"]
-    known = {line["step"]: line for line in read_metrics(run / "measured.jsonl")}
+    kept = run / f"measured-{QUESTIONS}.jsonl"
+    known = {line["step"]: line for line in read_metrics(kept)}
     for step, load in weights.items():
         if step in known:
             continue
@@ -94,7 +97,7 @@ def measure_all(run: Path) -> list[dict[str, Any]]:
         for name, (config, difficulties) in parts.items():
             found = measure(partial(roll_out, engine), tasks, config, difficulties, way)
             line["pass"][name], line["tokens"][name] = (found[what][config.splits[0]] for what in ("pass", "tokens"))
-        with open(run / "measured.jsonl", "a") as file:
+        with open(kept, "a") as file:
             file.write(json.dumps(line) + "\n")
         known[step] = line
         print(line, flush=True)
