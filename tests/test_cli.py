@@ -15,6 +15,8 @@ from PIL import Image as pillow
 from PIL import ImageDraw
 
 from castalia import cli
+from castalia.evals.audit import trained_documents
+from castalia.training.run import load_state
 
 REPOSITORY = Path(__file__).parents[1]
 COMMANDS = [
@@ -114,6 +116,7 @@ WRONG: dict[str, tuple[list[str], str]] = {
     "a difficulty to learn": (["pretrain", "--out", "{tmp}/run", "--set", "data.difficulties=11"], "difficulty 11"),
     "a run to examine": (["eval", "{tmp}/none"], "none is not a run: it has no recipe.json"),
     "a run to sit an exam": (["exam", "{tmp}/none"], "none is not a run: it has no recipe.json"),
+    "no question of an exam": (["exam", "{run}", "--n", "0"], "an exam asks 1 question or more, not 0"),
     "a task to examine": (["eval", "{run}", "--task", "mazs", "--n", "1"], "did you mean 'mazes'?"),
     "a difficulty": (["eval", "{run}", "--difficulty", "11", "--n", "1"], "difficulty 11 is outside 1 to 10"),
     "a split": (["eval", "{run}", "--split", "held-out", "--n", "1"], "did you mean 'held_out'?"),
@@ -306,3 +309,9 @@ def test_an_exam_asks_in_every_way_and_finds_nothing_that_was_trained_on(
     assert "medium" in found["ways"] and set(found["references"]) == {"Whisper tiny.en", "RapidOCR", "SmolLM2-135M"}
     assert found["audit"]["text"]["items"] == 20 and found["audit"]["text"]["exact"] == 0
     assert "by difficulty" in here("exam", trained, "--n", "1", "--task", "countdown", "--no-audit").out
+
+
+def test_the_audit_looks_at_all_that_was_drawn(trained: Path) -> None:
+    drawn = sum(1 for _ in trained_documents(trained))
+    assert drawn >= max(index for stream in load_state(trained)["data"] for index in stream)
+    assert drawn >= load_state(trained)["progress"]["documents"] > 0

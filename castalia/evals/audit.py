@@ -160,17 +160,21 @@ def to_json(found: dict[str, Found]) -> dict[str, Any]:
 def trained_documents(directory: Path) -> Iterator[Document]:
     """Yield every document that the run at `directory` has learned from at school, and every prompt of its homework.
 
-    Both are made anew: a document is a function of its index. Raises CheckpointError if it has learned nothing yet.
+    Both are made anew: a document is a function of its index. The few that wait to be packed are among them.
+    `directory` may be that of homework alone. Raises CheckpointError if it has learned nothing yet.
     """
-    recipe = load_recipe_of(directory)
+    school, homework = directory, directory / HOMEWORK
+    if (directory / "homework.json").exists():
+        school, homework = directory.parent / load_homework_of(directory)[1], directory
+    recipe = load_recipe_of(school)
     mixture = Mixture(recipe.data, build_task, perception=recipe.perception)
-    for index in range(load_state(directory)["progress"]["documents"]):
+    for index in range(max(indices[-1] for indices in load_state(school)["data"])):
         yield mixture.document(index)
-    if not list_checkpoints(directory / HOMEWORK / "checkpoints"):
+    if not list_checkpoints(homework / "checkpoints"):
         return
-    config = load_homework_of(directory / HOMEWORK)[0].practice
+    config = load_homework_of(homework)[0].practice
     tasks = {name: build_task(name) for name in config.tasks}
-    for number in range(load_state(directory / HOMEWORK)["data"]["practice"]["drawn"]):
+    for number in range(load_state(homework)["data"]["practice"]["drawn"]):
         for name in tasks:
             for difficulty in config.difficulties:
                 yield tasks[name].sample(hash_of(config.seed, number), difficulty).prompt()

@@ -16,6 +16,7 @@ from castalia.actions.catalog import build_actions
 from castalia.data.catalog import build_task
 from castalia.document import Document
 from castalia.engine.engine import Engine
+from castalia.errors import TaskError
 from castalia.evals.audit import audit, to_json, trained_documents
 from castalia.evals.examine import Answered, Examination, examine
 from castalia.evals.references import compare
@@ -69,13 +70,9 @@ class Exam:
 
         return {medium: self._means(f"by {medium}", put=partial(asked, medium)) for medium in MEDIA}
 
-    def words(self) -> Cells:
-        """Return accuracy by family of questions in words as training has them, and in words that it never has."""
-        ours = self._means("in the words of training")
-        return {
-            "as in training": ours,
-            "otherwise": self._means("in other words", put=partial(reword, split="held_out")),
-        }
+    def words(self) -> dict[str, Any]:
+        """Return accuracy by family of the same questions in words that training never has."""
+        return self._means("in other words", put=partial(reword, split="held_out"))
 
     def by_way(self) -> Cells:
         """Return accuracy by way of thinking and family."""
@@ -111,17 +108,24 @@ def sit(
 ) -> dict[str, Any]:
     """Return the whole exam of the run at `directory`: ``{levels, media, words, ways, references, audit}``.
 
-    `tasks` are families (default: those it was trained on). Raises CheckpointError if there is no model yet.
+    `tasks` are families (default: those it was trained on). Raises CheckpointError if there is no model yet, TaskError
+    for less than one question.
     """
+    if n < 1:
+        raise TaskError(f"an exam asks 1 question or more, not {n}")
     data = load_recipe_of(directory).data
     built = {name: build_task(name) for name in tasks or data.mixture if not Path(name).is_dir()}
     actions = build_actions(("canvas", "tools"))
     usual = OneChain(thinking=Thinking(actions=actions if data.acts else None))
     exam = Exam(Engine(*load_model(directory)), built, learned_ways(data, actions), usual, n, progress)
+    levels, media = exam.levels(), exam.media()
     found: dict[str, Any] = {
-        "levels": exam.levels(), "media": exam.media(), "words": exam.words(), "ways": exam.by_way(),
+        "levels": levels,
+        "media": media,
+        "words": {"as in training": media["text"], "otherwise": exam.words()},
+        "ways": exam.by_way(),
         "references": compare(exam.engine, built, usual, n, progress),
-    }  # fmt: skip
+    }
     if audited:
         progress("audit")
         items = [answered.example.prompt(answered.index) for answered in exam.answered]
