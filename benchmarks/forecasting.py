@@ -52,7 +52,7 @@ AGENTS = (2, 4, 8, 16)
 AGREEING = ("majority of {}", "contemplating, {} agents, until one has found")
 TRIED = ("countdown", "mazes")
 """Families that are tried often."""
-QUESTIONS = 100
+QUESTIONS = 200
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from castalia.data.sources import SOURCES, Source, find
 from castalia.errors import DataError, TaskError, nearest
-from castalia.tasks.material import Clip, Handwriting, Picture
+from castalia.tasks.material import Clip, Handwriting, Passage, Picture
 from castalia.tasks.task import Task
 
 GYM = "reasoning_gym:"
@@ -22,7 +22,7 @@ class Entry:
     sources: tuple[str, ...] = ()
 
 
-def material(name: str, cache: Path | None = None) -> Handwriting | list[Clip] | list[Picture]:
+def material(name: str, cache: Path | None = None) -> Handwriting | list[Clip] | list[Picture] | list[Passage]:
     """Return the material of the source called `name`, by its kind, decoding it the first time.
 
     Raises DataError if there is no such source, it is not fetched, or it is no material by itself.
@@ -32,7 +32,10 @@ def material(name: str, cache: Path | None = None) -> Handwriting | list[Clip] |
     source = find(name)
     if not source.parser:
         raise DataError(f"{name} is no material by itself: other sources need it")
-    makers = {"handwriting": parsers.handwriting_of, "speech": parsers.clips_of, "pictures": parsers.pictures_of}
+    makers = {
+        "handwriting": parsers.handwriting_of, "speech": parsers.clips_of, "pictures": parsers.pictures_of,
+        "text": parsers.passages_of,
+    }  # fmt: skip
     return makers[source.kind](source, cache)
 
 
@@ -129,6 +132,12 @@ def _captions(material: list[list[Picture]]) -> Task:
     return Captions([picture for pictures in material for picture in pictures])
 
 
+def _prose(material: list[list[Passage]]) -> Task:
+    from castalia.tasks.prose import Prose
+
+    return Prose([passage for passages in material for passage in passages])
+
+
 def _reasoning_gym(set_name: str) -> Task:
     from castalia.tasks.reasoning_gym import ReasoningGym
 
@@ -151,5 +160,6 @@ TASKS: dict[str, Entry] = {
     "digits": Entry("handwritten digits", _digits, _of_kind("handwriting")),
     "speech": Entry("recorded speech", _speech, _of_kind("speech")),
     "captions": Entry("pictures with names", _captions, _of_kind("pictures")),
+    "prose": Entry("passages of prose", _prose, _of_kind("text")),
 }
 """Every task family by name; besides them there is ``reasoning_gym:SET``."""

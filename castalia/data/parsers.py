@@ -1,20 +1,21 @@
 """Sources to material: decoded once into the cache, then read in a moment by every process."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from castalia.data import clips, handwriting, pictures, store
+from castalia.data import clips, handwriting, passages, pictures, store
 from castalia.data.cache import cache_directory, marker, publish
 from castalia.data.fetch import directory_of, located
 from castalia.data.sources import Source, find
 from castalia.errors import DataError
-from castalia.tasks.material import Clip, Handwriting, Picture
+from castalia.tasks.material import Clip, Handwriting, Passage, Picture
 from castalia.tasks.task import held_out
 
-Parsed = dict[str, np.ndarray] | list[tuple[np.ndarray, dict[str, Any]]]
+Parsed = dict[str, np.ndarray] | list[tuple[np.ndarray, dict[str, Any]]] | tuple[dict[str, str], ...]
 Parser = Callable[[Source, Path, dict[str, Path]], Parsed]
 
 PARSERS: dict[str, Parser] = {
@@ -26,9 +27,12 @@ PARSERS: dict[str, Parser] = {
     "asterisk": clips.asterisk,
     "asterisk-second": clips.asterisk_second,
     "klettres": clips.klettres,
+    "wordnet": passages.wordnet,
 }
-"""Each takes the source, its directory and those of what it needs; returns arrays with records of what they are."""
+"""Each takes the source, its directory and those of what it needs; returns arrays with records of what they are, or
+records alone."""
 
+PASSAGES = "passages.json"
 FORMAT = 1
 """Part of the names of decoded sources: raise it when a parser changes what it makes."""
 
@@ -55,6 +59,9 @@ def decode(source: Source, cache: Path | None = None) -> int:
         if isinstance(parsed, dict):
             np.savez(into / "handwriting.npz", allow_pickle=False, **parsed)
             count = len(parsed["labels_N"])
+        elif isinstance(parsed, tuple):
+            (into / PASSAGES).write_text(json.dumps(parsed, ensure_ascii=False))
+            count = len(parsed)
         else:
             store.write(into, parsed)
             count = len(parsed)
@@ -97,6 +104,16 @@ def pictures_of(source: Source, cache: Path | None = None) -> list[Picture]:
         )
         for load, record in store.read(decoded_directory(source, cache))
     ]  # fmt: skip
+
+
+def passages_of(source: Source, cache: Path | None = None) -> list[Passage]:
+    """Return a source of kind ``text``; held out is what a hash of the key says. Raises DataError if not fetched."""
+    decode(source, cache)
+    records = json.loads((decoded_directory(source, cache) / PASSAGES).read_text())
+    return [
+        Passage(source.name, one["key"], one["heading"], one["text"], source.evaluation_only or held_out(one["key"]))
+        for one in records
+    ]
 
 
 def _root(source: Source, cache: Path | None) -> Path:

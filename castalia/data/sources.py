@@ -173,6 +173,12 @@ _OTHERS = [
         "fb5fd131b362aab7a55542d2a147a79708cce0a8b1c1bbacd470172708b5c438",
         parser="emoji", needs=("emojibase-data",), keep=("emoji.json", "img/google/64/*.png", "LICENSE"),
     ),
+    Source(
+        "wordnet-base", "117,659 definitions of English words, with examples", "debian", "wordnet-base", "1:3.0-37",
+        "WordNet 3.0 (free, with its notice)", "Princeton University", "text",
+        "61060d960f9ada8fa120872312eccd3ecebfbab8c4579e4f5a74e1cf67620752", parser="wordnet",
+        keep=("usr/share/wordnet/data.*", "usr/share/doc/*/copyright"), language="en",
+    ),
 ]  # fmt: skip
 
 SOURCES: dict[str, Source] = {source.name: source for source in (*_asterisk(), *_OTHERS)}

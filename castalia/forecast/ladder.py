@@ -11,7 +11,7 @@ from castalia.data.catalog import build_task
 from castalia.engine.engine import Engine
 from castalia.errors import CheckpointError, DataError
 from castalia.evals.examine import examine
-from castalia.evals.losses import family_losses
+from castalia.evals.losses import held_out_losses
 from castalia.model.config import ModelConfig
 from castalia.model.flops import StepShape, parameters, step_flops
 from castalia.training.checkpoint import replace_file
@@ -24,6 +24,9 @@ HEAD_DIMS = (24, 32, 40)
 """Widths that a head may have: with these, a width is found near any that is wanted."""
 RUNG = "rung.json"
 """What a run of a ladder is measured in, in its directory."""
+
+DOCUMENTS = 4
+"""Held-out documents that a family's loss is measured on, for every question of a difficulty."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +145,8 @@ def write_ladder(path: Path, recipe: Recipe, rungs: Sequence[Rung]) -> None:
 def measure(directory: Path, size: float, seed: int, questions: int) -> Rung:
     """Return what a run's school gave; `questions` are asked a family and difficulty.
 
-    Raises CheckpointError for a run that has not measured its held-out loss.
+    Losses are those of four times as many documents a family. Raises CheckpointError for a run that has not measured
+    its held-out loss.
     """
     recipe = load_recipe_of(directory)
     lines = [line for line in read_metrics(directory / "metrics.jsonl") if "held_out_loss" in line]
@@ -154,14 +158,15 @@ def measure(directory: Path, size: float, seed: int, questions: int) -> Rung:
     chances = {
         family: sum(row["chance"] for row in rows.values()) / len(rows) for family, rows in exam["families"].items()
     }
+    loss, losses = held_out_losses(directory, model, DOCUMENTS * questions)
     return Rung(
         size,
         seed,
         parameters(recipe.model)["total"],
         lines[-1]["positions"],
         lines[-1]["flops"],
-        lines[-1]["held_out_loss"],
-        family_losses(directory, model),
+        loss,
+        losses,
         exam["means"],
         chances,
     )

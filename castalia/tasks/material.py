@@ -1,4 +1,4 @@
-"""Real things that tasks are made of: handwriting, recorded clips, captioned pictures.
+"""Real things that tasks are made of: handwriting, recorded clips, captioned pictures, passages of prose.
 
 `castalia.data` reads them out of packages; task families only know these types. Every record says on which side of the
 train/held-out border it stands, so that no family can mix them up.
@@ -46,3 +46,14 @@ class Picture:
     names: tuple[str, ...]
     held_out: bool
     load: Callable[[], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A passage of prose: its `text`, and the `heading` it stands under. `held_out` follows from a hash of the key."""
+
+    source: str
+    key: str
+    heading: str
+    text: str
+    held_out: bool

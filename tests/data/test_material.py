@@ -13,10 +13,11 @@ from castalia.data import clips, commands, pictures
 from castalia.data.cache import cache_directory
 from castalia.data.catalog import TASKS, available, build_task, material
 from castalia.data.fetch import directory_of, located
-from castalia.data.parsers import clips_of, decode, decoded_directory, handwriting_of, pictures_of
+from castalia.data.parsers import clips_of, decode, decoded_directory, handwriting_of, passages_of, pictures_of
 from castalia.data.sources import SOURCES, Source
 from castalia.document import SAMPLE_RATE
 from castalia.errors import DataError, TaskError
+from castalia.tasks.material import Passage
 
 Make = Callable[..., bytes]
 REAL = [name for name, source in SOURCES.items() if source.parser]
@@ -140,6 +141,29 @@ def test_stamps_are_read_shrunk_and_damaged_ones_left_out(cache: Path, png: Make
     assert (made.key, made.names) == ("a/cat", ("cat",)) and made.load().shape == (3, 5, 3)
 
 
+SENSES = """  1 This software and database is being provided to you
+00001740 03 n 02 plant_life 0 flora 0 003 ~ 00001930 n 0000 ~ 00002137 n 0000 | all that grows;  "the flora of Peru"  
+00002098 00 a 01 unable(p) 0 002 = 05200169 n 0000 ! 00001740 a 0101 | (usually followed by `to') not having the means  
+"""
+
+
+def test_definitions_are_passages_under_their_words(cache: Path) -> None:
+    source = SOURCES["wordnet-base"]
+    install(source, {f"usr/share/wordnet/data.{name}": SENSES.encode() for name in ("noun", "verb", "adj", "adv")})
+    made = passages_of(source)
+    assert [(one.key, one.heading, one.text) for one in made[:2]] == [
+        ("noun/00001740", "plant life, flora", 'all that grows; "the flora of Peru"'),
+        ("noun/00002098", "unable", "(usually followed by `to') not having the means"),
+    ]
+    assert len(made) == 8 and {one.held_out for one in made} == {False, True}
+
+
+def test_definitions_that_are_not_there_are_a_clear_error(cache: Path) -> None:
+    install(SOURCES["wordnet-base"], {"usr/share/wordnet/data.noun": SENSES.encode()})
+    with pytest.raises(DataError, match=r"data\.verb cannot be read"):
+        passages_of(SOURCES["wordnet-base"])
+
+
 def test_the_last_297_scikit_digits_are_held_out(cache: Path) -> None:
     made = handwriting_of(SOURCES["scikit-digits"])
     assert made.pixels_NHW.shape == (1797, 8, 8) and made.pixels_NHW.dtype == np.uint8 and made.pixels_NHW.max() == 255
@@ -160,7 +184,7 @@ def test_material_that_is_not_here_says_how_to_get_it(cache: Path) -> None:
         material("mnist")
     with pytest.raises(DataError, match="no material by itself"):
         material("emojibase-data")
-    for name in ("speech", "captions"):
+    for name in ("speech", "captions", "prose"):
         with pytest.raises(DataError, match=rf"'{name}' needs .*: run `castalia data fetch`"):
             build_task(name)
 
@@ -229,11 +253,14 @@ def test_real_sources_hold_what_the_manifest_says(name: str) -> None:
         written = handwriting_of(source)
         assert set(written.labels_N.tolist()) == set(range(10)) and 0.05 < written.held_out_N.mean() < 0.2
         return
-    made = clips_of(source) if source.kind == "speech" else pictures_of(source)
+    made = {"speech": clips_of, "pictures": pictures_of, "text": passages_of}[source.kind](source)
     assert len({(item.key, getattr(item, "speaker", "")) for item in made}) == len(made) >= 50
     held_out = sum(item.held_out for item in made) / len(made)
     assert held_out == 1 if source.evaluation_only else 0.04 < held_out < 0.2
     for item in made[:: len(made) // 20]:
+        if isinstance(item, Passage):
+            assert item.heading and len(item.text) > 1 and "\n" not in item.text and item.text == item.text.strip()
+            continue
         loaded = item.load()
         if source.kind == "speech":
             assert loaded.dtype == np.float32 and 0.05 < len(loaded) / SAMPLE_RATE < 120 and np.abs(loaded).max() <= 1
