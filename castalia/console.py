@@ -1,7 +1,7 @@
 """What a person sees in the terminal: progress of training, and tables of results."""
 
 import sys
-from collections.abc import Generator, Iterable
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -85,46 +85,4 @@ def passes_table(rates: dict[str, dict[str, tuple[float, float]]]) -> Table:
         table.add_column(f"pass@{k}", justify="right")
     for name, passes in rates.items():
         table.add_row(name, *(f"{first:.0%} → {last:.0%}" for first, last in passes.values()))
-    return table
-
-
-def exam_tables(found: dict[str, Any]) -> list[Table]:
-    """Return the tables of an exam: `castalia.evals.exam.sit` says what there is."""
-    titles = {"levels": "by difficulty", "media": "by medium", "words": "in other words", "ways": "by way of thinking"}
-    tables = []
-    for part, title in titles.items():
-        cells = found[part] if part == "levels" else _turned(found[part])
-        columns = list(dict.fromkeys(name for row in cells.values() for name in row))
-        table = _table(title, "family", columns)
-        for family, row in cells.items():
-            table.add_row(family, *(f"{row[name]['accuracy']:.0%}" if name in row else "" for name in columns))
-        tables.append(table)
-    table = _table("beside reference models", "model", ("family", "difficulty", "it", "ours"))
-    for name, rows in found["references"].items():
-        if "missing" in rows:
-            table.add_row(name, f"not installed: {', '.join(rows['missing'])}", "", "", "")
-            continue
-        for family, row in rows.items():
-            levels = ", ".join(map(str, row["difficulties"]))
-            table.add_row(name, family, levels, f"{row['accuracy']:.0%}", f"{row['ours']:.0%}")
-    tables.append(table)
-    if "audit" in found:
-        table = _table("audit", "what", ("questions", "trained on", "the same", "nearly the same"))
-        for what, row in found["audit"].items():
-            table.add_row(what, *(f"{row[name]:,}" for name in ("items", "trained", "exact", "near")))
-        tables.append(table)
-    return tables
-
-
-def _turned(cells: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return rows as columns."""
-    names = dict.fromkeys(name for row in cells.values() for name in row)
-    return {name: {row: of[name] for row, of in cells.items() if name in of} for name in names}
-
-
-def _table(title: str, first: str, columns: Iterable[str]) -> Table:
-    table = Table(title=title, title_justify="left")
-    table.add_column(first)
-    for name in columns:
-        table.add_column(name, justify="right")
     return table

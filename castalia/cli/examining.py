@@ -43,6 +43,7 @@ def exam(
     task: tuple[str, ...] = (),
     n: int = 100,
     audit: bool = True,
+    record: bool = False,
     json: bool = False,
 ) -> None:
     """Examine a run in every way: all difficulties, by text, voice and picture, in other words, by effort, and audited.
@@ -51,26 +52,31 @@ def exam(
     Example: castalia exam runs/pocket --task countdown --no-audit --json
 
     Reference models are asked the same questions, where they are installed and can do the task. The audit looks for
-    every question among all that the run has learned from; it takes as long as making that anew. Results are kept in
-    the run's exam.json.
+    every question among all that the run has learned from; it takes as long as making that anew. Every part is kept in
+    the run's exam.json when it is done: the same command goes on from there.
 
     Args:
         run: run directory.
         task: task families (default: those it was trained on).
         n: questions a family and difficulty.
         audit: look for the questions among what was trained on.
+        record: write the tables and a plot into README.md and docs/, of the directory that is worked in.
         json: print one line of JSON instead of tables.
     """
-    from castalia.console import console, exam_tables
-    from castalia.evals.exam import sit
-    from castalia.training.checkpoint import replace_file
+    from castalia.console import console
+    from castalia.evals.exam import EXAM, sit
+    from castalia.evals.sheets import sheets_of
 
     with console.status("exam") as status:
         found = sit(run, task, n, audited=audit, progress=lambda part: status.update(f"exam: {part}"))
-    replace_file(run / "exam.json", jsonlib.dumps(found, indent=1))
+    if record:
+        from castalia.evals.figures import origin, record_exam, write_figures
+
+        record_exam(run, Path("docs"), origin(f"castalia exam {run}"))
+        write_figures(Path("README.md"), Path("docs/figures"))
     if json:
         print(jsonlib.dumps(found))
         return
-    for table in exam_tables(found):
-        console.print(table)
-    console.print(f"kept in {run / 'exam.json'}", soft_wrap=True)
+    for sheet in sheets_of(found):
+        console.print(sheet.table())
+    console.print(f"kept in {run / EXAM}", soft_wrap=True)

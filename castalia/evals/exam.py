@@ -4,13 +4,17 @@ All parts ask held-out questions that are judged exactly. The first asks everyth
 range; the others ask difficulties 1 to 3, the same questions each time. `sit` adds reference models and the audit.
 """
 
+import hashlib
+import json
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from castalia.actions.catalog import build_actions
 from castalia.data.catalog import build_task
@@ -18,7 +22,7 @@ from castalia.document import Document
 from castalia.engine.engine import Engine
 from castalia.errors import TaskError
 from castalia.evals.audit import audit, to_json, trained_documents
-from castalia.evals.examine import Answered, Examination, examine
+from castalia.evals.examine import Examination, examine, questions
 from castalia.evals.references import compare
 from castalia.evals.ways import learned_ways
 from castalia.reasoning.effort import Thinking
@@ -26,8 +30,11 @@ from castalia.reasoning.strategies import OneChain, Strategy
 from castalia.tasks.asking import MEDIA, Medium, present
 from castalia.tasks.task import DIFFICULTIES, Task
 from castalia.tasks.wording import reword
-from castalia.training.run import load_model, load_recipe_of
+from castalia.training.checkpoint import replace_file
+from castalia.training.run import load_model, load_recipe_of, load_weights
 
+EXAM = "exam.json"
+"""What an exam has found, in the directory of a run."""
 EASY = (1, 2, 3)
 """Difficulties at which media, words and ways are compared."""
 BEYOND = "out of range"
@@ -45,14 +52,11 @@ class Exam:
     usual: Strategy
     n: int = 100
     progress: Callable[[str], None] = lambda part: None
-    answered: list[Answered] = field(default_factory=list)
-    """Every answer of the first part, for whoever wants to look at them."""
 
     def levels(self) -> Cells:
         """Return accuracy by family and difficulty, 1 to 10 and out of range."""
         self.progress("difficulties")
         result = self._ask(self.usual, tuple(DIFFICULTIES))
-        self.answered.extend(result.answered)
         beyond = self._ask(self.usual, (DIFFICULTIES[-1],), split="out_of_range")
         cells = {
             family: {level: _cell(row) for level, row in rows.items()}
@@ -77,6 +81,18 @@ class Exam:
     def by_way(self) -> Cells:
         """Return accuracy by way of thinking and family."""
         return {name: self._means(name, strategy=strategy) for name, strategy in self.ways.items()}
+
+    def audit(self, directory: Path) -> dict[str, Any]:
+        """Return which questions of `levels` (the other parts ask the same) are among what the run has learned from."""
+        self.progress("audit")
+        asked = [
+            example.prompt(index)
+            for task in self.tasks.values()
+            for split, levels in (("held_out", DIFFICULTIES), ("out_of_range", DIFFICULTIES[-1:]))
+            for level in levels
+            for example, index in questions(task, level, self.n, split)
+        ]
+        return to_json(audit(asked, trained_documents(directory)))
 
     def _means(self, part: str, strategy: Strategy | None = None, **asking: Any) -> dict[str, Any]:
         self.progress(part)
@@ -106,28 +122,50 @@ def sit(
     audited: bool = True,
     progress: Callable[[str], None] = lambda part: None,
 ) -> dict[str, Any]:
-    """Return the whole exam of the run at `directory`: ``{levels, media, words, ways, references, audit}``.
+    """Return the whole exam of the run at `directory`: ``{asked, levels, media, words, ways, references, audit}``.
 
-    `tasks` are families (default: those it was trained on). Raises CheckpointError if there is no model yet, TaskError
-    for less than one question.
+    `tasks` are families (default: those it was trained on). Every part is kept in the run's `EXAM` when it is done, and
+    is not asked again of the same model. Raises CheckpointError if there is no model yet, TaskError for less than one
+    question.
     """
     if n < 1:
         raise TaskError(f"an exam asks 1 question or more, not {n}")
-    data = load_recipe_of(directory).data
-    built = {name: build_task(name) for name in tasks or data.mixture if not Path(name).is_dir()}
+    data, weights = load_recipe_of(directory).data, load_weights(directory)
+    names = [*tasks] or [name for name in data.mixture if not Path(name).is_dir()]
+    built = {name: build_task(name) for name in names}
+    found: dict[str, Any] = {"asked": {"n": n, "tasks": names, "model": digest_of(weights)}}
+    if (known := read_exam(directory)).get("asked") == found["asked"]:
+        found = known
     actions = build_actions(("canvas", "tools"))
     usual = OneChain(thinking=Thinking(actions=actions if data.acts else None))
     exam = Exam(Engine(*load_model(directory)), built, learned_ways(data, actions), usual, n, progress)
-    levels, media = exam.levels(), exam.media()
-    found: dict[str, Any] = {
-        "levels": levels,
-        "media": media,
-        "words": {"as in training": media["text"], "otherwise": exam.words()},
-        "ways": exam.by_way(),
-        "references": compare(exam.engine, built, usual, n, progress),
+    parts: dict[str, Callable[[], Any]] = {
+        "levels": exam.levels,
+        "media": exam.media,
+        "words": lambda: {"as in training": found["media"]["text"], "otherwise": exam.words()},
+        "ways": exam.by_way,
+        "references": lambda: compare(exam.engine, built, usual, n, progress),
     }
     if audited:
-        progress("audit")
-        items = [answered.example.prompt(answered.index) for answered in exam.answered]
-        found["audit"] = to_json(audit(items, trained_documents(directory)))
+        parts["audit"] = lambda: exam.audit(directory)
+    for name, part in parts.items():
+        if name not in found:
+            found[name] = part()
+            replace_file(directory / EXAM, json.dumps(found, indent=1) + "\n")
     return found
+
+
+def read_exam(directory: Path) -> dict[str, Any]:
+    """Return what is kept of the exam of a run; {} if there is nothing that can be read."""
+    try:
+        return json.loads((directory / EXAM).read_text())
+    except (OSError, ValueError):
+        return {}
+
+
+def digest_of(weights: Mapping[str, Tensor]) -> str:
+    """Return what tells a model from others."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(weights.items()):
+        digest.update(name.encode() + tensor.contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]

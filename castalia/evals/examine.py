@@ -78,6 +78,14 @@ class Examination:
         return {"families": families, "means": means, "accuracy": sum(means.values()) / max(1, len(means))}
 
 
+def questions(
+    task: Task, difficulty: int, n: int, split: Split = "held_out", seed: int = 0
+) -> list[tuple[Example, int]]:
+    """Return the `n` questions that an exam asks: one of each example, each in its turn, by its index."""
+    examples = [task.sample(seed + i, difficulty, split) for i in range(n)]
+    return [(example, i % len(example.questions)) for i, example in enumerate(examples)]
+
+
 def examine(
     engine: Engine,
     tasks: dict[str, Task],
@@ -90,7 +98,7 @@ def examine(
     seed: int = 0,
     progress: Callable[[str, int], None] | None = None,
 ) -> Examination:
-    """Ask `n` questions of every task at every difficulty; one question of each example, each in its turn.
+    """Ask `n` `questions` of every task at every difficulty.
 
     `strategy` says how they are answered; by default with one chain of thought at medium effort, without actions. `put`
     says how they are asked: by voice, or in other words.
@@ -98,13 +106,12 @@ def examine(
     result, strategy = Examination(), strategy or OneChain()
     for name, task in tasks.items():
         for difficulty in difficulties:
-            examples = [task.sample(seed + i, difficulty, split) for i in range(n)]
-            indices = [i % len(example.questions) for i, example in enumerate(examples)]
-            prompts = [example.prompt(index) for example, index in zip(examples, indices, strict=True)]
+            asked = questions(task, difficulty, n, split, seed)
+            prompts = [example.prompt(index) for example, index in asked]
             if put:
                 prompts = [put(prompt, random.Random(f"{name}/{i}")) for i, prompt in enumerate(prompts)]
             verdicts = strategy.answer(engine, prompts)
-            for example, index, verdict in zip(examples, indices, verdicts, strict=True):
+            for (example, index), verdict in zip(asked, verdicts, strict=True):
                 question = example.questions[index]
                 value = task.score(example, verdict.answer, index).value
                 tally = result.tallies.setdefault((name, difficulty, question.kind), Tally())

@@ -15,6 +15,8 @@ from typing import Any
 import torch
 
 from castalia.errors import DataError
+from castalia.evals.exam import EXAM
+from castalia.evals.sheets import draw, sheets_of
 from castalia.rl.measure import before_and_after
 from castalia.training.metrics import read_metrics
 from castalia.training.run import HOMEWORK
@@ -182,18 +184,40 @@ def record_run(run: Path, directory: Path, results: Path, origin: dict[str, str]
     return path
 
 
+def record_exam(run: Path, docs: Path, origin: dict[str, str]) -> Path:
+    """Record the exam of a run as ``docs/figures/exam.json``, with its plot, and keep it under ``docs/results/NAME``.
+
+    Raises DataError if the run has not sat one.
+    """
+    name, found = run.resolve().name, _read(run / EXAM)
+    kept = docs / "results" / name
+    kept.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(run / EXAM, kept / EXAM)
+    draw(found, docs / "images" / f"exam-{name}.png")
+    picture = f"![Exactly right by difficulty, medium, words and way of thinking](docs/images/exam-{name}.png)"
+    markdown = "\n\n".join([picture, *(sheet.markdown() for sheet in sheets_of(found))])
+    path = docs / "figures" / "exam.json"
+    path.write_text(json.dumps(origin | {"markdown": markdown}, indent=2, ensure_ascii=False) + "\n")
+    return path
+
+
 def as_table(record: dict[str, Any]) -> str:
     """Return a record (command, commit, machine, date, figures) as a Markdown table with its origin below it.
 
-    The record may say what its figures are ``about``, each with a goal; else `GOALS` does.
+    The record may say what its figures are ``about``, each with a goal; else `GOALS` does. It may also be Markdown.
     """
+    if "markdown" in record:
+        return "\n\n".join([record["markdown"], _origin_line(record)])
     rows = ["| figure | what it is | goal | measured |", "|---|---|---|---|"]
     for name, value in record["figures"].items():
         fitting = (about for pattern, about in GOALS.items() if fnmatch.fnmatchcase(name, pattern))
         what, goal = record.get("about", {}).get(name) or next(fitting, ("", ""))
         rows.append(f"| `{name}` | {what} | {goal} | {value:,} |")
-    origin = f"`{record['command']}` · {record['date']} · commit {record['commit']} · {record['machine']}"
-    return "\n".join([*rows, "", origin])
+    return "\n".join([*rows, "", _origin_line(record)])
+
+
+def _origin_line(record: dict[str, Any]) -> str:
+    return f"`{record['command']}` · {record['date']} · commit {record['commit']} · {record['machine']}"
 
 
 def _read(path: Path) -> dict[str, Any]:
