@@ -3,14 +3,14 @@
     python benchmarks/forecasting.py                from what is recorded: fits, draws, prints
     python benchmarks/forecasting.py --rerun        runs the ladders anew (hours; they resume), records them
 
-Of the recipe `ladder`, and every seed: seven rungs of 1/64 to 1/8 of its compute are fitted, and what the whole recipe
-gives is compared with what they foretell. `loss_error_percent` is the mean size of the error of the held-out loss,
-`family_loss_error_percent` that of the families' losses, `accuracy_error_points` that of their accuracies;
-`coverage_error_points` that of pass@k beyond 16 and up to 160 attempts, foretold from 16; `agents_error_points` and
-`latency_error_points` that of the accuracy of 16 agents, foretold along agents and along seconds from
-2, 4 and 8 (of what benchmarks/contemplating.py has recorded). `interval_coverage` is the share of all these that lie
-in their intervals of 90 %, in per cent. `compute_ratio` is the compute of the target over
-that of the largest rung.
+Of the recipe `ladder`: rungs of 1/90 to 1/10.8 of its compute, of all seeds together, are fitted, and what the whole
+recipe gives, of every seed, is compared with what they foretell. `loss_error_percent` is the mean size of the error of
+the held-out loss, `family_loss_error_percent` that of the families' losses, `accuracy_error_points` that of their
+accuracies; `coverage_error_points` that of pass@k beyond 16 and up to 160 attempts, foretold from 16;
+`agents_error_points` and `latency_error_points` that of the accuracy of 16 agents, foretold along agents and along
+seconds from 2, 4 and 8 (of what benchmarks/contemplating.py has recorded). `interval_coverage` is the share of all
+these that lie in their intervals of 90 %, in per cent. `compute_ratio` is the compute of the target over that of the
+largest rung.
 """
 
 import json
@@ -44,7 +44,8 @@ from castalia.training.run import load_model
 KEPT = RESULTS / "forecasting"
 Checked = tuple[Forecast, list[tuple[float, float]]]
 """A forecast, and what was measured: (place, value)."""
-SIZES = (1 / 64, 1 / 45, 1 / 32, 1 / 23, 1 / 16, 1 / 11, 1 / 8)
+SIZES = (1 / 90, 1 / 38, 1 / 19, 1 / 10.8)
+"""Where models of width 24, 32, 40 and 48 have the compute of their size."""
 STRETCHES = (0.5, 2)
 """What the first seed's rungs are trained for, too: the ladder that plans are made from."""
 FEW, MANY = 16, 160
@@ -52,7 +53,7 @@ AGENTS = (2, 4, 8, 16)
 AGREEING = ("majority of {}", "contemplating, {} agents, until one has found")
 TRIED = ("countdown", "mazes")
 """Families that are tried often."""
-QUESTIONS = 200
+QUESTIONS, TRIED_QUESTIONS = 200, 100
 
 
 def main() -> None:
@@ -68,11 +69,11 @@ def main() -> None:
     ladders = [read_ladder(path)[1] for path in sorted(KEPT.glob("seed-*.json"))]
     if not ladders:
         sys.exit(f"nothing is recorded in {KEPT}: --rerun runs it")
-    checked = [check_ladder(rungs) for rungs in ladders]
+    forecasts, checks = check_ladders(ladders)
     attempts, agents = list(check_attempts()), list(check_agents())
     if arguments.record or not arguments.rerun:
-        draw(ladders, checked[0][0], [*attempts, *agents])
-    finish("forecasting", summary(ladders, [checks for _, checks in checked], attempts, agents), arguments)
+        draw(ladders, forecasts, [*attempts, *agents])
+    finish("forecasting", summary(ladders, checks, attempts, agents), arguments)
 
 
 def rerun(out: Path, seed: int) -> None:
@@ -86,21 +87,22 @@ def rerun(out: Path, seed: int) -> None:
     KEPT.mkdir(parents=True, exist_ok=True)
     write_ladder(KEPT / f"seed-{seed}.json", recipe, rungs)
     if seed == 0:
-        more = climb(recipe, place, SIZES[::2], [seed], stretches=STRETCHES, questions=QUESTIONS, report=report)
+        more = climb(recipe, place, SIZES, [seed], stretches=STRETCHES, questions=QUESTIONS, report=report)
         write_ladder(KEPT / "plan.json", recipe, [*rungs, *more])
     if not (KEPT / "attempts.json").exists():
         engine = Engine(*load_model(place / f"size-1-seed-{seed}"))
         tasks = {name: build_task(name) for name in TRIED}
-        often = MeasureConfig(("held_out",), QUESTIONS, MANY, passes=())
+        often = MeasureConfig(("held_out",), TRIED_QUESTIONS, MANY, passes=())
         found = measure(partial(roll_out, engine), tasks, often, recipe.data.difficulties, Thinking())
         (KEPT / "attempts.json").write_text(json.dumps(found["right"]["held_out"]) + "\n")
 
 
-def check_ladder(rungs: list[Rung]) -> tuple[list[Forecast], dict[str, Check]]:
-    """Return what the small rungs foretell, and the whole recipe's run beside it."""
-    *small, target = sorted(rungs, key=lambda rung: rung.flops)
-    forecasts = foresee(small, target.flops)
-    return forecasts, checks_of(forecasts, outcome_of(target))
+def check_ladders(ladders: list[list[Rung]]) -> tuple[list[Forecast], list[dict[str, Check]]]:
+    """Return what the small rungs of all seeds foretell, and the whole recipe's run of every seed beside it."""
+    targets = [max(rungs, key=lambda rung: rung.flops) for rungs in ladders]
+    small = [rung for rungs in ladders for rung in rungs if rung not in targets]
+    forecasts = foresee(small, max(target.flops for target in targets))
+    return forecasts, [checks_of(forecasts, outcome_of(target)) for target in targets]
 
 
 def check_attempts() -> Iterator[Checked]:

@@ -1,12 +1,14 @@
 """Castalia: natively multimodal reasoning models, from school to service.
 
 import castalia
-model = castalia.load("runs/pocket")
+model = castalia.load("nano")
 print(model.ask("Which bar is tallest?", image="chart.png"))
 """
 
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from castalia.shipped import DEFAULT, find_run
 
 if TYPE_CHECKING:
     from castalia.assistant import Assistant
@@ -14,11 +16,14 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 
-def load(path: str | Path) -> "Assistant":
-    """Return the model of the run at `path`, ready to answer; raises CheckpointError if there is none."""
+def load(name: str | Path = DEFAULT) -> "Assistant":
+    """Return the model of a run, ready to answer: that of a directory, or one that comes with the package, by its name.
+
+    Raises CheckpointError if there is none.
+    """
     from castalia.assistant import Assistant  # torch takes a second to import; ``castalia --help`` should not
 
-    return Assistant.load(Path(path))
+    return Assistant.load(find_run(name))
 
 
 __all__ = ["__version__", "load"]

@@ -10,7 +10,7 @@ import pytest
 HOUSE = Path(__file__).parents[1] / "castalia"
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("document", "errors", "console", "plot", "settings"),
+    ("document", "errors", "console", "plot", "settings", "shipped"),
     ("perception", "actions", "tasks"),
     ("model", "data"),
     ("training", "engine"),
@@ -20,7 +20,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("chat",),
     ("recipes", "evals"),
     ("forecast",),
-    ("education", "serve"),
+    ("education", "serve", "publish"),
     ("cli",),
     ("__init__", "__main__"),
 )

@@ -8,7 +8,7 @@ from typing import Any
 import tyro
 
 from castalia.cli.answering import ask, chat, serve
-from castalia.cli.examining import evaluate, exam
+from castalia.cli.examining import evaluate, exam, publish
 from castalia.cli.forecasting import check, forecast
 from castalia.cli.learning import figures, pretrain, rl, run
 from castalia.cli.material import data_build, data_fetch, data_ls
@@ -38,6 +38,7 @@ COMMANDS: Commands = {
     "rl": rl,
     "eval": evaluate,
     "exam": exam,
+    "publish": publish,
     "forecast": forecast,
     "plan": plan,
     "ask": ask,

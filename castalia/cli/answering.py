@@ -3,18 +3,18 @@
 import json as jsonlib
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import tyro
 
 from castalia.cli.learning import RUNS
 from castalia.errors import CastaliaError
+from castalia.shipped import find_run, is_run, shipped
 from castalia.tasks.effort import Effort
 
 
 def ask(
-    run: tyro.conf.Positional[Path],
-    question: tyro.conf.Positional[str] = "",
+    words: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="[RUN] [QUESTION]")] = (),
     /,
     image: tuple[Path, ...] = (),
     speech: tuple[Path, ...] = (),
@@ -29,16 +29,17 @@ def ask(
     seed: int = 0,
     json: bool = False,
 ) -> None:
-    """Ask a trained model a question, about pictures and sounds if you like.
+    """Ask a model a question, about pictures and sounds if you like.
 
+    Example: castalia ask "Make 24 from 2, 3, 4."
     Example: castalia ask runs/pocket "Which is largest?" --image chart.png
     Example: castalia ask runs/pocket "What is said?" --speech words.ogg
     Example: castalia ask runs/pocket "Make 24 from 2, 3, 4." --effort high --contemplate 8 --show thoughts
     Example: castalia ask runs/pocket "Make 24 from 2, 3, 4." --actions agents --show thoughts
 
     Args:
-        run: run directory.
-        question: the question; may be empty if it is spoken or in the picture.
+        words: a run (default: the model that comes with the package), and the question, if it is not spoken or in the
+            picture.
         image: picture files.
         speech: sound files.
         effort: how much thought it may take.
@@ -58,13 +59,17 @@ def ask(
     from castalia.reasoning.effort import Thinking
     from castalia.watching import watching
 
+    run, question = _asked(words)
     if not (question or image or speech):
         raise CastaliaError("ask something: a question, --image or --speech")
     if not 0 <= contemplate <= 64:
         raise CastaliaError(f"--contemplate {contemplate}: from 0 to 64 agents")
     if temperature is not None and temperature < 0:
         raise CastaliaError(f"--temperature {temperature}: 0 or more")
-    assistant, prompt = Assistant.load(run, actions), as_prompt(question, image=list(image), speech=list(speech))
+    assistant, prompt = (
+        Assistant.load(find_run(run), actions),
+        as_prompt(question, image=list(image), speech=list(speech)),
+    )
     thinking = Thinking(effort, assistant.actions, seconds, max_tokens)
     if show == "thoughts" and not json:
         with watching(assistant.engine, console, canvases, contemplate) as watch:
@@ -84,20 +89,32 @@ def ask(
     print(jsonlib.dumps(replies[-1] | {"answer": verdict.answer} | cost | {"replies": replies}))
 
 
+def _asked(words: tuple[str, ...]) -> tuple[str | None, str]:
+    """Return the run that is named, if any, and the question. Raises CastaliaError for more words than these two."""
+    if len(words) > 2:
+        raise CastaliaError(f"ask one question, in quotation marks: {' '.join(words)!r}")
+    if len(words) == 2:
+        return words[0], words[1]
+    if words and is_run(words[0]):
+        return words[0], ""
+    return None, "".join(words)
+
+
 def chat(
-    run: tyro.conf.Positional[Path],
+    run: tyro.conf.Positional[str | None] = None,
     /,
     effort: Effort = "medium",
     contemplate: int = 0,
     actions: tuple[str, ...] | None = None,
     canvases: Path = Path("canvases"),
 ) -> None:
-    """Talk with a trained model. Pictures and sounds are given by their files; the conversation is kept.
+    """Talk with a model. Pictures and sounds are given by their files; the conversation is kept.
 
+    Example: castalia chat
     Example: castalia chat runs/pocket --effort high
 
     Args:
-        run: run directory.
+        run: run directory (default: the model that comes with the package).
         effort: how much thought an answer may take.
         contemplate: how many agents think about every answer.
         actions: what it may do, as for `castalia ask`.
@@ -106,11 +123,11 @@ def chat(
     from castalia.assistant import Assistant
     from castalia.chat import converse
 
-    converse(Assistant.load(run, actions), effort, contemplate, canvases)
+    converse(Assistant.load(find_run(run), actions), effort, contemplate, canvases)
 
 
 def serve(
-    run: tyro.conf.Positional[Path | None] = None,
+    run: tyro.conf.Positional[str | None] = None,
     /,
     host: str = "127.0.0.1",
     port: int = 8000,
@@ -122,13 +139,14 @@ def serve(
 ) -> None:
     """Serve a model: an API that OpenAI's and Anthropic's clients just use, and the app.
 
+    Example: castalia serve
     Example: castalia serve runs/pocket
     Example: castalia serve --backend http://127.0.0.1:8080/v1 --model smollm2
 
     On this machine alone no key is needed; for others make one first (castalia keys create NAME).
 
     Args:
-        run: run directory (default: the newest in runs/).
+        run: run directory (default: the model that comes with the package, or the newest in runs/).
         host: address to listen at; 0.0.0.0 is all of this machine's.
         port: port to listen at; 0 takes a free one.
         backend: serve the model behind this OpenAI-compatible endpoint (…/v1) instead of a run.
@@ -143,9 +161,10 @@ def serve(
         raise CastaliaError(f"serving needs {error.name}: pip install 'castalia[serve]'") from error
     if backend and run:
         raise CastaliaError("serve a run or a --backend, not both")
+    directory = None
     if backend:
         service = server.remote_service(backend, model, os.environ.get(backend_key))
     else:
-        run = run or server.newest_run(RUNS)
-        service = server.local_service(run, model)
-    server.serve(service, host, port, database, open_urls=open_urls, run=run)
+        directory = find_run(run) if run or shipped() else server.newest_run(RUNS)
+        service = server.local_service(directory, model)
+    server.serve(service, host, port, database, open_urls=open_urls, run=directory)

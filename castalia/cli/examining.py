@@ -5,9 +5,12 @@ from pathlib import Path
 
 import tyro
 
+from castalia.cli.learning import RUNS
+from castalia.shipped import DEFAULT, MODELS, find_run
+
 
 def evaluate(
-    run: tyro.conf.Positional[Path],
+    run: tyro.conf.Positional[str] = DEFAULT,
     /,
     task: tuple[str, ...] = (),
     difficulty: tuple[int, ...] = (),
@@ -20,7 +23,7 @@ def evaluate(
     Example: castalia eval runs/pocket --task charts mazes --difficulty 1 2 3 --n 200
 
     Args:
-        run: run directory.
+        run: run directory, or a model that comes with the package.
         task: task families (default: those it was trained on).
         difficulty: difficulties from 1 to 10 (default: those it was trained on).
         n: questions a family and difficulty.
@@ -31,14 +34,14 @@ def evaluate(
     from castalia.education import examine_run
 
     examination = examine_run(
-        run, tasks=list(task) or None, difficulties=tuple(difficulty) or None, questions=n, split=split
+        find_run(run), tasks=list(task) or None, difficulties=tuple(difficulty) or None, questions=n, split=split
     )
     evaluation = examination.to_json()
     print(jsonlib.dumps(evaluation)) if json else console.print(accuracy_table(evaluation))
 
 
 def exam(
-    run: tyro.conf.Positional[Path],
+    run: tyro.conf.Positional[str] = DEFAULT,
     /,
     task: tuple[str, ...] = (),
     n: int = 100,
@@ -48,15 +51,16 @@ def exam(
 ) -> None:
     """Examine a run in every way: all difficulties, by text, voice and picture, in other words, by effort, and audited.
 
+    Example: castalia exam nano
     Example: castalia exam runs/pocket --n 50
     Example: castalia exam runs/pocket --task countdown --no-audit --json
 
     Reference models are asked the same questions, where they are installed and can do the task. The audit looks for
     every question among all that the run has learned from; it takes as long as making that anew. Every part is kept in
-    the run's exam.json when it is done: the same command goes on from there.
+    the run's exam.json when it is done (of a model of the package, in runs/NAME): the same command goes on from there.
 
     Args:
-        run: run directory.
+        run: run directory, or a model that comes with the package.
         task: task families (default: those it was trained on).
         n: questions a family and difficulty.
         audit: look for the questions among what was trained on.
@@ -67,16 +71,42 @@ def exam(
     from castalia.evals.exam import EXAM, sit
     from castalia.evals.sheets import sheets_of
 
+    directory = find_run(run)
+    kept = RUNS / directory.name if directory.parent == MODELS else directory
+    kept.mkdir(parents=True, exist_ok=True)
     with console.status("exam") as status:
-        found = sit(run, task, n, audited=audit, progress=lambda part: status.update(f"exam: {part}"))
+        found = sit(directory, task, n, audited=audit, kept=kept, progress=lambda part: status.update(f"exam: {part}"))
     if record:
         from castalia.evals.figures import origin, record_exam, write_figures
 
-        record_exam(run, Path("docs"), origin(f"castalia exam {run}"))
+        record_exam(kept, Path("docs"), origin(f"castalia exam {run} --n {n}"))
         write_figures(Path("README.md"), Path("docs/figures"))
     if json:
         print(jsonlib.dumps(found))
         return
     for sheet in sheets_of(found):
         console.print(sheet.table())
-    console.print(f"kept in {run / EXAM}", soft_wrap=True)
+    console.print(f"kept in {kept / EXAM}", soft_wrap=True)
+
+
+def publish(run: tyro.conf.Positional[Path], name: tyro.conf.Positional[str] = "", /, out: Path = MODELS) -> None:
+    """Publish a run that has sat an exam: its weights in half precision, its recipe and results, and a model card.
+
+    Example: castalia publish runs/nano
+    Example: castalia publish runs/mine mine --out published
+
+    What is published is itself a run: it can be asked, served, examined. In the package's models it goes by its name.
+
+    Args:
+        run: run directory.
+        name: what it is called (default: as its directory).
+        out: where to.
+    """
+    from castalia.console import console
+    from castalia.publish import CARD, publish
+
+    with console.status("publishing"):
+        made = publish(run, out / (name or run.resolve().name))
+    size = f"{made.weight_bytes / 1e6:.1f} MB of weights"
+    same = f"{made.asked - made.changed} of {made.asked} answers as before"
+    console.print(f"{made.directory}: {size}, {same}; its card is {made.directory / CARD}", soft_wrap=True)

@@ -31,6 +31,8 @@ NEAR: dict[Modality, float] = {"text": 0.95, "picture": 0.99, "sound": 0.97}
 """Cosine from which on two are nearly the same."""
 SIZE = 512
 """Length of a print's vector."""
+PRACTISED = "practised"
+"""Entry in the state of a published run: how many prompts it has practised on."""
 BLOCK = 4096
 """Trained contents that are compared at once."""
 
@@ -170,11 +172,13 @@ def trained_documents(directory: Path) -> Iterator[Document]:
     mixture = Mixture(recipe.data, build_task, perception=recipe.perception)
     for index in range(max(indices[-1] for indices in load_state(school)["data"])):
         yield mixture.document(index)
-    if not list_checkpoints(homework / "checkpoints"):
+    if list_checkpoints(homework / "checkpoints"):
+        drawn = load_state(homework)["data"]["practice"]["drawn"]
+    elif not (drawn := load_state(school).get(PRACTISED, 0)):
         return
     config = load_homework_of(homework)[0].practice
     tasks = {name: build_task(name) for name in config.tasks}
-    for number in range(load_state(homework)["data"]["practice"]["drawn"]):
+    for number in range(drawn):
         for name in tasks:
             for difficulty in config.difficulties:
                 yield tasks[name].sample(hash_of(config.seed, number), difficulty).prompt()

@@ -120,21 +120,23 @@ def sit(
     n: int = 100,
     *,
     audited: bool = True,
+    kept: Path | None = None,
     progress: Callable[[str], None] = lambda part: None,
 ) -> dict[str, Any]:
     """Return the whole exam of the run at `directory`: ``{asked, levels, media, words, ways, references, audit}``.
 
-    `tasks` are families (default: those it was trained on). Every part is kept in the run's `EXAM` when it is done, and
-    is not asked again of the same model. Raises CheckpointError if there is no model yet, TaskError for less than one
-    question.
+    `tasks` are families (default: those it was trained on). Every part is kept, when it is done, in the `EXAM` of the
+    directory `kept` (default: the run's), and is not asked again of the same model. Raises CheckpointError if there is
+    no model yet, TaskError for less than one question.
     """
+    kept = kept or directory
     if n < 1:
         raise TaskError(f"an exam asks 1 question or more, not {n}")
     data, weights = load_recipe_of(directory).data, load_weights(directory)
     names = [*tasks] or [name for name in data.mixture if not Path(name).is_dir()]
     built = {name: build_task(name) for name in names}
     found: dict[str, Any] = {"asked": {"n": n, "tasks": names, "model": digest_of(weights)}}
-    if (known := read_exam(directory)).get("asked") == found["asked"]:
+    if (known := read_exam(kept)).get("asked") == found["asked"]:
         found = known
     actions = build_actions(("canvas", "tools"))
     usual = OneChain(thinking=Thinking(actions=actions if data.acts else None))
@@ -151,7 +153,7 @@ def sit(
     for name, part in parts.items():
         if name not in found:
             found[name] = part()
-            replace_file(directory / EXAM, json.dumps(found, indent=1) + "\n")
+            replace_file(kept / EXAM, json.dumps(found, indent=1) + "\n")
     return found
 
 
@@ -164,8 +166,8 @@ def read_exam(directory: Path) -> dict[str, Any]:
 
 
 def digest_of(weights: Mapping[str, Tensor]) -> str:
-    """Return what tells a model from others."""
+    """Return what tells a model from others: it has the same in half precision."""
     digest = hashlib.sha256()
     for name, tensor in sorted(weights.items()):
-        digest.update(name.encode() + tensor.contiguous().numpy().tobytes())
+        digest.update(name.encode() + tensor.half().contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]

@@ -1,6 +1,8 @@
 """A ladder: one recipe in smaller sizes, all that it is made of following from one dial by rules; run and measured."""
 
 import json
+import math
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import product
@@ -20,8 +22,9 @@ from castalia.training.pretrain import pretrain
 from castalia.training.recipe import Recipe
 from castalia.training.run import load_model, load_recipe_of
 
-HEAD_DIMS = (24, 32, 40)
+HEAD_DIMS = (24, 32, 40, 56)
 """Widths that a head may have: with these, a width is found near any that is wanted."""
+MOST_HEADS = 4096
 RUNG = "rung.json"
 """What a run of a ladder is measured in, in its directory."""
 
@@ -49,8 +52,9 @@ class Rung:
 def sized(recipe: Recipe, size: float, stretch: float = 1) -> Recipe:
     """Return `recipe` at `size` times its compute C; with a `stretch`, trained for so many times as many steps.
 
-    - width and layers ∝ C^1/6 each, so that the parameters of all blocks ∝ C^1/2; heads of 24 to 40
-    - positions ∝ C^1/2 (as many a parameter as the recipe has; Hoffmann et al., arXiv 2203.15556), by its steps (or
+    - layers ∝ C^1/6, in whole periods of their pattern; width such that a position costs ∝ C^1/2, which is about
+      ∝ C^1/6, too
+    - positions ∝ C^1/2 (as many for all that a position costs; Hoffmann et al., arXiv 2203.15556), by its steps (or
       minutes): what is left of the compute
     - rows ∝ C^1/4, the square root of the positions; warm-up in proportion to the steps
     - rates as they are: Muon's updates have the same size at any width
@@ -69,24 +73,38 @@ def shaped(recipe: Recipe, size: float) -> Recipe:
     if size == 1:
         return recipe
     rows = max(1, round(recipe.feed.rows * size**0.25 / recipe.feed.streams)) * recipe.feed.streams
-    return replace(recipe, model=_model(recipe.model, size), feed=replace(recipe.feed, rows=rows))
+    at_size = replace(recipe, feed=replace(recipe.feed, rows=rows))
+    period = 1 if recipe.model.layers % recipe.model.global_every else recipe.model.global_every
+    layers = max(1, round(recipe.model.layers * size ** (1 / 6) / period)) * period
+    wanted = position_cost(recipe) * size**0.5
+
+    def of(dim: int, heads: int) -> Recipe:
+        return replace(at_size, model=_model(recipe.model, dim * heads, heads, layers))
+
+    near = []
+    for dim in HEAD_DIMS:
+        above = bisect_left(range(1, MOST_HEADS), wanted, key=lambda heads, dim=dim: position_cost(of(dim, heads)))
+        near += [of(dim, max(1, heads)) for heads in (above, above + 1)]
+    away = recipe.model.head_dim
+    return min(near, key=lambda one: (abs(math.log(position_cost(one) / wanted)), abs(one.model.head_dim - away)))
 
 
-def _model(model: ModelConfig, size: float) -> ModelConfig:
-    """Return the model whose width is nearest to that of the size, and its layers in proportion."""
-    wanted = model.width * size ** (1 / 6)
-    shapes = ((heads * dim, heads) for dim in HEAD_DIMS for heads in range(1, 4 + round(wanted / min(HEAD_DIMS))))
-    width, heads = min(shapes, key=lambda shape: (abs(shape[0] - wanted), abs(shape[0] / shape[1] - model.head_dim)))
-    layers = max(1, round(model.layers * width / model.width))
-    vision_layers = max(1, round(model.vision_layers * width / model.width)) if model.vision_layers else 0
+def _model(model: ModelConfig, width: int, heads: int, layers: int) -> ModelConfig:
+    vision_layers = max(1, round(model.vision_layers * layers / model.layers)) if model.vision_layers else 0
     return replace(model, width=width, heads=heads, layers=layers, vision_layers=vision_layers)
+
+
+def position_cost(recipe: Recipe) -> float:
+    """Return the operations that a position of a typical step costs."""
+    return step_cost(recipe) / (recipe.feed.rows * recipe.feed.length)
 
 
 def step_cost(recipe: Recipe) -> int:
     """Return the operations of a typical step: half of its positions are learned, a quarter are patches."""
     positions = recipe.feed.rows * recipe.feed.length
     shape = StepShape(recipe.feed.rows, recipe.feed.length, positions // 4, 0, positions // 2)
-    return step_flops(recipe.model, shape, muon=recipe.training.optimizer == "muon")
+    model = replace(recipe.model, vocab_size=recipe.vocab_size)
+    return step_flops(model, shape, muon=recipe.training.optimizer == "muon")
 
 
 def climb(

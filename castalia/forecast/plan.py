@@ -11,7 +11,7 @@ from castalia.errors import RecipeError
 from castalia.forecast.devices import Cluster, activation_bytes, state_bytes
 from castalia.forecast.fits import Values
 from castalia.forecast.forecast import Expectation
-from castalia.forecast.ladder import Rung, shaped, step_cost
+from castalia.forecast.ladder import Rung, position_cost, shaped, step_cost
 from castalia.forecast.loss import LossLaw
 from castalia.forecast.predict import ACCURACY, LOSS, Law, laws
 from castalia.model.flops import parameters
@@ -83,9 +83,9 @@ class Planner:
         self.shapes = [made for made in shapes.values() if parameters(made.model)["total"] >= smallest]
         self.parameters_J = np.array([parameters(made.model)["total"] for made in self.shapes], float)
         # What a typical step costs, put right by what the rungs' steps did cost.
-        counted = [rung.flops / rung.positions / _position_cost(shaped(recipe, rung.size)) for rung in rungs]
+        counted = [rung.flops / rung.positions / position_cost(shaped(recipe, rung.size)) for rung in rungs]
         self.counted = float(np.median(counted))
-        self.costs_J = self.counted * np.array([_position_cost(made) for made in self.shapes])
+        self.costs_J = self.counted * np.array([position_cost(made) for made in self.shapes])
         self.positions = float(np.median([rung.positions / rung.stretch / rung.size**0.5 for rung in rungs]))
 
     def plan(self, flops: float, cluster: Cluster) -> Plan:
@@ -143,10 +143,6 @@ class Planner:
         if fit.form.in_logs:
             return Expectation(flops, value, low, high)
         return Expectation(flops, value, max(0.0, low), min(1.0, high))
-
-
-def _position_cost(recipe: Recipe) -> float:
-    return step_cost(recipe) / (recipe.feed.rows * recipe.feed.length)
 
 
 def budget(text: str) -> float:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from castalia.forecast.ladder import sized
-from castalia.model.flops import StepShape, parameters, step_flops
+from castalia.forecast.ladder import position_cost, sized
+from castalia.model.flops import StepShape, step_flops
 from castalia.recipes import load_recipe
 from castalia.training.recipe import Recipe
 
@@ -18,7 +18,7 @@ def compute(recipe: Recipe) -> float:
     """Return the operations of a run by the count that sizes are made by."""
     positions = recipe.feed.rows * recipe.feed.length
     shape = StepShape(recipe.feed.rows, recipe.feed.length, positions // 4, 0, positions // 2)
-    return step_flops(recipe.model, shape) * (recipe.training.steps or 0)
+    return step_flops(replace(recipe.model, vocab_size=recipe.vocab_size), shape) * (recipe.training.steps or 0)
 
 
 @given(st.floats(1 / 256, 16))
@@ -26,12 +26,22 @@ def test_a_size_has_its_share_of_the_compute(size: float) -> None:
     assert compute(sized(LADDER, size)) == pytest.approx(size * compute(LADDER), rel=0.02)
 
 
-@given(st.floats(1 / 256, 16), st.floats(1 / 256, 16))
-def test_what_is_larger_is_nowhere_smaller(one: float, other: float) -> None:
+@given(st.floats(1 / 256, 4096), st.floats(1 / 256, 4096))
+def test_what_is_larger_is_not_smaller(one: float, other: float) -> None:
     small, large = (sized(LADDER, size) for size in sorted((one, other)))
-    for of in (lambda r: r.model.width, lambda r: r.model.layers, lambda r: r.feed.rows):
+    for of in (lambda r: r.model.layers, lambda r: r.feed.rows):
         assert of(small) <= of(large)
-    assert parameters(small.model)["blocks"] <= parameters(large.model)["blocks"]
+    assert small.model.width <= large.model.width or small.model.layers < large.model.layers
+
+
+@given(st.floats(1 / 100, 4096))
+def test_a_position_costs_the_square_root_of_the_compute(size: float) -> None:
+    assert position_cost(sized(LADDER, size)) == pytest.approx(size**0.5 * position_cost(LADDER), rel=0.15)
+
+
+@given(st.floats(1 / 256, 4096))
+def test_layers_are_whole_periods_of_their_pattern(size: float) -> None:
+    assert sized(LADDER, size).model.layers % LADDER.model.global_every == 0
 
 
 def test_its_own_size_is_the_recipe_itself() -> None:
@@ -43,5 +53,5 @@ def test_minutes_are_shared_where_no_steps_are_given() -> None:
     assert sized(timed, 1 / 16).training.minutes == pytest.approx(0.5)
 
 
-def test_an_encoder_of_pictures_shrinks_as_the_decoder_does() -> None:
-    assert sized(load_recipe("maverick"), 1 / 64).model.vision_layers == 1
+def test_an_encoder_of_pictures_grows_as_the_decoder_does() -> None:
+    assert sized(load_recipe("maverick"), 64).model.vision_layers == 4

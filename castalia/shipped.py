@@ -1,0 +1,34 @@
+"""Models that come with the package, and which run a name means."""
+
+from pathlib import Path
+
+from castalia.errors import CheckpointError
+
+MODELS = Path(__file__).parent / "models"
+"""Where they are: each a run's directory, in half precision, without its optimizer."""
+DEFAULT = "nano"
+"""The one that answers where none is named."""
+
+
+def shipped() -> list[str]:
+    """Return the names of the models that come with this package."""
+    return sorted(path.parent.name for path in MODELS.glob("*/recipe.json"))
+
+
+def is_run(name: str | Path) -> bool:
+    """Say whether a name means a run: its directory, or a model that comes with the package."""
+    return Path(name).is_dir() or str(name) in shipped()
+
+
+def find_run(name: str | Path | None = None) -> Path:
+    """Return the directory of the run that a name means; without a name, of the model that answers by default.
+
+    Raises CheckpointError where there is neither such a directory nor such a model.
+    """
+    wanted = str(name or DEFAULT)
+    if Path(wanted).is_dir():
+        return Path(wanted)
+    if wanted in shipped():
+        return MODELS / wanted
+    known = f", nor a model of the package ({', '.join(shipped()) or 'there is none'})"
+    raise CheckpointError(f"{wanted} is not a run: it is no directory{known}")
