@@ -45,6 +45,8 @@ class Rung:
     losses: dict[str, float]
     accuracies: dict[str, float]
     chances: dict[str, float]
+    shares: dict[str, float]
+    """Share of the families in the tokens that are learned: by these the loss is the mean of theirs."""
     stretch: float = 1.0
     """How many times as many positions as the rules give."""
 
@@ -176,15 +178,16 @@ def measure(directory: Path, size: float, seed: int, questions: int) -> Rung:
     chances = {
         family: sum(row["chance"] for row in rows.values()) / len(rows) for family, rows in exam["families"].items()
     }
-    loss, losses = held_out_losses(directory, model, DOCUMENTS * questions)
+    losses = held_out_losses(directory, model, DOCUMENTS * questions)
     return Rung(
         size,
         seed,
         parameters(recipe.model)["total"],
         lines[-1]["positions"],
         lines[-1]["flops"],
-        loss,
-        losses,
+        losses.mean,
+        losses.by_family,
         exam["means"],
         chances,
+        losses.shares,
     )

@@ -1,13 +1,14 @@
-"""From the rungs of a ladder to forecasts of a larger run: its loss, that of every family, and their accuracies."""
+"""From the rungs of a ladder to forecasts of a larger run: loss and accuracy of every family, and loss of all."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from castalia.errors import RecipeError
 from castalia.forecast.accuracy import Sigmoid
-from castalia.forecast.fits import RESAMPLES, Curve, Fit, Values, fit
+from castalia.forecast.fits import RESAMPLES, Curve, Fit, Values, fit, r_squared
 from castalia.forecast.forecast import Forecast
 from castalia.forecast.ladder import Rung
 from castalia.forecast.loss import LossLaw
@@ -56,6 +57,43 @@ def chained(first: Fit, second: Fit) -> Fit:
     )
 
 
+@dataclass(frozen=True)
+class Mean:
+    """The mean of several curves by their shares: the loss of a mixture by those of its families."""
+
+    curves: tuple[Curve, ...]
+    shares: tuple[float, ...]
+    in_logs: ClassVar[bool] = True
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return f"mean of {len(self.curves)} families' {self.curves[0].name}"
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Those of all curves."""
+        return tuple(f"{name}_{number}" for number, curve in enumerate(self.curves) for name in curve.parameters)
+
+    def at(self, parameters_P: Values, x: Values) -> Values:
+        """Return the mean of the curves, [N]."""
+        each = np.split(parameters_P, np.cumsum([len(curve.parameters) for curve in self.curves])[:-1])
+        rows = zip(self.shares, self.curves, each, strict=True)
+        return sum((share * curve.at(row, x) for share, curve, row in rows), np.zeros(len(x)))
+
+
+def mean_of(fits: Sequence[Fit], shares: Sequence[float], x: Values, y_N: Values, seed: int = 0) -> Fit:
+    """Return the fit of a mean by those of its parts; `y_N`, what was measured of it, says how far runs lie apart."""
+    form = Mean(tuple(one.form for one in fits), tuple(shares))
+    parameters_P = np.concatenate([one.parameters_P for one in fits])
+    fitted_N = form.at(parameters_P, np.asarray(x, float))
+    freedom, resamples = len(y_N) - len(fits[0].parameters_P), len(fits[0].spread_R)
+    apart = float((np.log(y_N / fitted_N) ** 2).sum())
+    spread_R = np.sqrt(apart / np.random.default_rng(seed).chisquare(freedom, resamples))
+    resampled_RP = np.concatenate([one.resampled_RP for one in fits], 1)
+    return Fit(form, parameters_P, resampled_RP, spread_R, r_squared(y_N, fitted_N))
+
+
 def foresee(rungs: Sequence[Rung], flops: float) -> list[Forecast]:
     """Return forecasts of a run of `flops`: its loss, then loss and accuracy of every family.
 
@@ -90,9 +128,14 @@ def laws(rungs: Sequence[Rung], x: Values, form: LossLaw, resamples: int = RESAM
     def law(measured: list[float], seed: int) -> Law:
         return Law(fit(form, x, np.array(measured), seed=seed, resamples=resamples), measured)
 
-    found = {LOSS: law([rung.loss for rung in rungs], 0)}
-    for number, family in enumerate(sorted(rungs[0].losses), 1):
-        loss = found[f"{LOSS} {family}"] = law([rung.losses[family] for rung in rungs], number)
+    families = sorted(rungs[0].losses)
+    losses = {family: law([rung.losses[family] for rung in rungs], n) for n, family in enumerate(families, 1)}
+    # Families are learned at rates of their own: their sum bends where none of them does.
+    measured = [rung.loss for rung in rungs]
+    shares = [rungs[0].shares[family] for family in families]
+    found = {LOSS: Law(mean_of([losses[family].fit for family in families], shares, x, np.array(measured)), measured)}
+    for number, family in enumerate(families, 1):
+        loss = found[f"{LOSS} {family}"] = losses[family]
         accuracies = [rung.accuracies[family] for rung in rungs]
         by_loss = Sigmoid(rungs[0].chances[family])
         accuracy = fit(by_loss, np.array(loss.measured), np.array(accuracies), seed=number, resamples=resamples)

@@ -20,7 +20,9 @@ def rungs(seeds: int = 2, noise: float = 0.002) -> list[Rung]:
         for size, flops in zip((1, 2, 4, 8), FLOPS_N, strict=True):
             rng = np.random.default_rng(100 * seed + size)
             loss = float(truth(flops) * np.exp(rng.normal(0, noise)))
-            made.append(Rung(size, seed, 1, 1, float(flops), loss, {"a": loss}, {"a": accuracy(loss)}, {"a": 0.2}))
+            made.append(
+                Rung(size, seed, 1, 1, float(flops), loss, {"a": loss}, {"a": accuracy(loss)}, {"a": 0.2}, {"a": 1.0})
+            )
     return made
 
 
@@ -81,3 +83,18 @@ def test_a_forecast_is_drawn_with_its_interval_and_what_was_measured() -> None:
     html = forecast.plot([(7e11, 0.25), (8e11, 0.24)]).html()
     assert "band" in html and "measured" in html and "fitted to" in html
     assert isinstance(Forecast.from_json(forecast.to_json()), Forecast)
+
+
+def test_the_loss_of_a_mixture_is_foreseen_by_its_families_where_it_bends() -> None:
+    """Of a family that is soon learned and one that never is; the sum is no power law, and its tail is the second's."""
+
+    def losses(flops: float) -> dict[str, float]:
+        return {"soon": 4 * (flops / 1e9) ** -0.6, "slow": 3 * (flops / 1e9) ** -0.05}
+
+    def mixed(flops: float) -> Rung:
+        each, shares = losses(flops), {"soon": 0.7, "slow": 0.3}
+        loss = sum(shares[family] * one for family, one in each.items())
+        return Rung(1, 0, 1, 1, flops, loss, each, dict.fromkeys(each, 0.5), dict.fromkeys(each, 0.0), shares)
+
+    loss = foresee([mixed(float(flops)) for flops in np.geomspace(1e9, 1e10, 6)], 1e12)[0]
+    assert loss.of == "loss" and loss.targets[0].value == pytest.approx(mixed(1e12).loss, rel=0.02)

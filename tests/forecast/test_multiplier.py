@@ -17,7 +17,7 @@ def rungs(half: float, seed: int, noise: float = 0.005) -> list[Rung]:
     rng, made = np.random.default_rng(seed), []
     for flops in np.repeat(np.geomspace(1e12, 1e13, 4), 2):
         right = float(Growth(CHANCE).at(np.array([np.log(half), 0.8]), np.array([flops]))[0] + rng.normal(0, noise))
-        made.append(Rung(1, seed, 1, 1, float(flops), 1.0, {"a": 1.0}, {"a": right}, {"a": CHANCE}))
+        made.append(Rung(1, seed, 1, 1, float(flops), 1.0, {"a": 1.0}, {"a": right}, {"a": CHANCE}, {"a": 1.0}))
     return made
 
 

@@ -34,7 +34,9 @@ def rungs(stretches: tuple[float, ...] = (0.5, 1, 2)) -> list[Rung]:
             flops = step_cost(recipe) / (recipe.feed.rows * recipe.feed.length) * positions
             loss = truth(count, positions) * float(np.exp(np.random.default_rng(len(made)).normal(0, 0.0005)))
             right = 1 / (1 + np.exp(20 * (loss - 0.5)))
-            made.append(Rung(size, 0, count, positions, flops, loss, {"a": loss}, {"a": right}, {"a": 0.0}, stretch))
+            made.append(
+                Rung(size, 0, count, positions, flops, loss, {"a": loss}, {"a": right}, {"a": 0.0}, {"a": 1.0}, stretch)
+            )
     return made
 
 

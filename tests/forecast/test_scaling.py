@@ -21,7 +21,9 @@ FLOPS = 64e9
 def rung(flops: float) -> Rung:
     """Return what a run of a ladder with known laws gives."""
     loss = 0.2 + (flops / 1e9) ** -0.5
-    return Rung(1, 0, 1, 1, flops, loss, {"a": loss}, {"a": 1 / (1 + float(np.exp(9 * (loss - 0.5))))}, {"a": 0.0})
+    return Rung(
+        1, 0, 1, 1, flops, loss, {"a": loss}, {"a": 1 / (1 + float(np.exp(9 * (loss - 0.5))))}, {"a": 0.0}, {"a": 1.0}
+    )
 
 
 def practised(steps: int = 64) -> list[dict[str, Any]]:
