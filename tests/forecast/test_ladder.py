@@ -36,7 +36,7 @@ def test_what_is_larger_is_not_smaller(one: float, other: float) -> None:
 
 @given(st.floats(1 / 100, 4096))
 def test_a_position_costs_the_square_root_of_the_compute(size: float) -> None:
-    assert position_cost(sized(LADDER, size)) == pytest.approx(size**0.5 * position_cost(LADDER), rel=0.15)
+    assert position_cost(sized(LADDER, size)) == pytest.approx(size**0.5 * position_cost(LADDER), rel=0.2)
 
 
 @given(st.floats(1 / 256, 4096))
