@@ -56,6 +56,7 @@ GOALS: dict[str, tuple[str, str]] = {
     "latency_error_points": ("the same along seconds", ""),
     "interval_coverage": ("forecasts inside their 90 % intervals, per cent", "90"),
     "compute_ratio": ("compute of the run over that of the largest small run", "≥ 8 times"),
+    "rates_lost_percent": ("loss lost by taking the learning rates that are best in the smallest size, per cent", ""),
     "seeds": ("seeds", "≥ 3"),
     "hf_ratio_256": ("training step against Hugging Face's Llama of width 256, dense tokens", "≥ 1.15 times"),
     "hf_ratio_b64": ("tokens generated per second against Hugging Face's `generate`, width 192, batch 64", "≥ 5 times"),

@@ -75,14 +75,18 @@ def multipliers(ours: Sequence[Rung], others: Sequence[Rung], targets: Sequence[
 
 def tuned(recipe: Recipe, directory: Path, size: float, **climbing: Any) -> Recipe:
     """Return `recipe` at the best of `FACTORS` times its learning rates, by held-out loss at `size`, one run each."""
+    losses = {
+        factor: climb(with_rates(recipe, factor), directory / f"rates-{factor:g}", [size], **climbing)[0].loss
+        for factor in FACTORS
+    }
+    return with_rates(recipe, min(losses, key=losses.__getitem__))
 
-    def at(factor: float) -> Recipe:
-        training = recipe.training
-        rates = {name: factor * getattr(training, name) for name in ("matrix_lr", "other_lr")}
-        return replace(recipe, training=replace(training, **rates))
 
-    losses = {f: climb(at(f), directory / f"rates-{f:g}", [size], **climbing)[0].loss for f in FACTORS}
-    return at(min(losses, key=losses.__getitem__))
+def with_rates(recipe: Recipe, factor: float) -> Recipe:
+    """Return `recipe` with so many times its learning rates."""
+    training = recipe.training
+    rates = {name: factor * getattr(training, name) for name in ("matrix_lr", "other_lr")}
+    return replace(recipe, training=replace(training, **rates))
 
 
 def with_parts(recipe: Recipe, parts: dict[str, dict[str, str]]) -> dict[str, Recipe]:
