@@ -35,6 +35,7 @@ from castalia.forecast.forecast import Check, Forecast
 from castalia.forecast.ladder import Rung, climb, read_ladder, write_ladder
 from castalia.forecast.multiplier import FACTORS, with_rates
 from castalia.forecast.outcome import checks_of, outcome_of
+from castalia.forecast.practice import earliest
 from castalia.forecast.predict import ACCURACY, LOSS, foresee
 from castalia.forecast.scaling import foretell_coverage
 from castalia.reasoning.effort import Thinking
@@ -42,9 +43,11 @@ from castalia.recipes import load_recipe
 from castalia.rl.homework import MeasureConfig
 from castalia.rl.measure import measure
 from castalia.rl.rollouts import roll_out
+from castalia.training.metrics import read_metrics
 from castalia.training.run import load_model
 
 KEPT = RESULTS / "forecasting"
+HEADLINE = RESULTS.parent / "images" / "forecasts.png"
 Checked = tuple[Forecast, list[tuple[float, float]]]
 """A forecast, and what was measured: (place, value)."""
 SIZES = (1 / 90, 1 / 38, 1 / 19, 1 / 10.8)
@@ -149,6 +152,17 @@ def check_agents() -> Iterator[Checked]:
                 yield Forecast.make(name, along, found, known, [x[-1]]), [(x[-1], y[-1])]
 
 
+def practised() -> Iterator[Checked]:
+    """Yield how a long run of homework (of benchmarks/practising.py) went on, foretold from its first quarter."""
+    lines = read_metrics(RESULTS / "practising" / "metrics.jsonl")
+    for k in ("1", "16"):
+        points = [(float(line["step"]), next(iter(line["pass"]["held_out"].values()))[k]) for line in lines]
+        (_, start), *points = points
+        known = [point for point in points if point[0] <= points[-1][0] / 4]
+        found, _ = earliest(points, start)
+        yield Forecast.make(f"pass@{k} of homework", "steps", found, known, [points[-1][0]]), points[len(known) :]
+
+
 def summary(
     ladders: list[list[Rung]],
     checks: list[dict[str, Check]],
@@ -198,6 +212,9 @@ def draw(
         if not forecast.of.startswith(f"{LOSS} ")
     ]
     forecast_panels([*panels, *others], KEPT / "forecasting.png")
+    learned, tried = list(practised()), [one for one in others if one[0].along == "attempts"]
+    agents = [one for one in others if one[0].along == "agents"]
+    forecast_panels([panels[0], *learned, *tried[:1], *agents[:1]], HEADLINE)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from plots import practice_curves
 from castalia.data.catalog import build_task
 from castalia.engine.engine import Engine
 from castalia.forecast.fits import Fit, fit
-from castalia.forecast.practice import LogLinear, Saturating, foretell
+from castalia.forecast.practice import LogLinear, earliest
 from castalia.model.decoder import Decoder
 from castalia.rl.homework import MeasureConfig
 from castalia.rl.measure import measure
@@ -59,10 +59,7 @@ def main() -> None:
         start = points[0][1]
         steps, rates = [step for step, _ in points[1:]], [rate for _, rate in points[1:]]
         whole = fit(LogLinear(), np.array(steps), np.array(rates))
-        early_points = sum(step <= max(steps) / 4 for step in steps)
-        forms = [form for form in (LogLinear(), Saturating(start)) if early_points > len(form.parameters)]
-        foretold = [foretell(steps, rates, form) for form in forms]
-        early, error = max(foretold, key=lambda found: found[0].r_squared)
+        early, error = earliest(points[1:], start)
         figures |= {f"r_squared_{k}": whole.r_squared, f"gain_{k}": 100 * (rates[-1] - start)}
         figures |= {f"forecast_error_{k}": error}
         curves[k] = steps, rates, whole, early

@@ -66,3 +66,15 @@ def foretell(
     last_N = compute_N > (1 - known) * compute_N.max()
     found = fit(form, compute_N[first_N], accuracy_N[first_N])
     return found, 100 * float(found.at(compute_N[last_N]).mean() - accuracy_N[last_N].mean())
+
+
+def earliest(points: Sequence[tuple[float, float]], start: float, *, known: float = 0.25) -> tuple[Fit, float]:
+    """Do as `foretell` does, of (compute, accuracy), with the form that fits the known share better.
+
+    Of the forms only those are tried that have fewer parameters than there are points; `start` is the accuracy before.
+    """
+    compute, accuracy = zip(*points, strict=True)
+    count = sum(x <= known * max(compute) for x in compute)
+    forms = [form for form in (LogLinear(), Saturating(start)) if count > len(form.parameters)]
+    foretold = [foretell(compute, accuracy, form, known=known) for form in forms]
+    return max(foretold, key=lambda found: found[0].r_squared)

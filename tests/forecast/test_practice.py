@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from castalia.forecast.fits import fit
-from castalia.forecast.practice import LogLinear, Saturating, foretell
+from castalia.forecast.practice import LogLinear, Saturating, earliest, foretell
 
 COMPUTE_N = np.arange(1.0, 61.0)
 
@@ -44,6 +44,15 @@ def test_the_last_quarter_is_foretold_from_the_first() -> None:
     assert abs(error) < 0.01
     _, error = foretell(COMPUTE_N, np.minimum(0.2 + 0.1 * np.log(COMPUTE_N), 0.45), LogLinear())
     assert error > 5, "what bends is foretold too high"
+
+
+def test_the_form_that_fits_the_beginning_better_is_taken() -> None:
+    form, truth = Saturating(0.1), np.array([0.6, np.log(10.0), 2.0])
+    bent = list(zip(COMPUTE_N.tolist(), form.at(truth, COMPUTE_N).tolist(), strict=True))
+    found, error = earliest(bent, 0.1)
+    assert isinstance(found.form, Saturating) and abs(error) < 1
+    found, _ = earliest(bent[::5], 0.1)
+    assert isinstance(found.form, LogLinear), "three points of a beginning are too few for three parameters"
 
 
 def test_too_few_points_are_refused() -> None:
