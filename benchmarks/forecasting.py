@@ -170,8 +170,7 @@ def summary(
     agents: list[Checked],
 ) -> dict[str, float]:
     """Return the figures."""
-    # The last words of prose are hardly ever guessed, by any model: to foretell that is no art.
-    rows = [(of, check) for one in checks for of, check in one.items() if of != f"{ACCURACY} prose"]
+    rows = [(of, check) for one in checks for of, check in one.items()]
     tries = [check for forecast, measured in attempts for check in forecast.check(dict(measured))]
     by = {
         along: [check for one, measured in agents if one.along == along for check in one.check(dict(measured))]

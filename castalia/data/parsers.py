@@ -107,11 +107,11 @@ def pictures_of(source: Source, cache: Path | None = None) -> list[Picture]:
 
 
 def passages_of(source: Source, cache: Path | None = None) -> list[Passage]:
-    """Return a source of kind ``text``; held out is what a hash of the key says. Raises DataError if not fetched."""
+    """Return a source of kind ``text``; held out is what a hash of the words says. Raises DataError if not fetched."""
     decode(source, cache)
     records = json.loads((decoded_directory(source, cache) / PASSAGES).read_text())
     return [
-        Passage(source.name, one["key"], one["heading"], one["text"], source.evaluation_only or held_out(one["key"]))
+        Passage(source.name, one["key"], one["heading"], one["text"], source.evaluation_only or held_out(one["text"]))
         for one in records
     ]
 

@@ -50,7 +50,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Passage:
-    """A passage of prose: its `text`, and the `heading` it stands under. `held_out` follows from a hash of the key."""
+    """A passage of prose: its `text`, and the `heading` it stands under. `held_out` follows from a hash of the text."""
 
     source: str
     key: str

@@ -1,4 +1,4 @@
-"""Prose: what people have written, in passages: what a word means, and how its definition goes on."""
+"""Prose: what people have written, in passages: what a word means, and which words its definition ends with."""
 
 from collections.abc import Sequence
 
@@ -7,35 +7,47 @@ from castalia.errors import TaskError
 from castalia.tasks.material import Passage
 from castalia.tasks.task import Example, Question, Score, Split, generator, score_exact, trace
 
-LONGEST = 160
+ENDING, SHORTEST = 2, 5
+"""Words that are left out at the end of a passage, and words it must have at least."""
+LONGEST = 140
 """Characters: longer passages are cut after a word."""
 
 
 class Prose:
-    """Passages under their headings, learned as a whole; a question asks for the last words of one.
+    """Passages under their headings, learned as a whole but for their end, which is to be told from others.
 
-    As many words are left out as the difficulty says. Of passages that nobody has trained on (the held-out split, and
-    ``out_of_range``, which gives them without their heading) the last words are often anybody's guess: it is the loss
-    that tells how well prose is known.
+    There are as many other endings as the difficulty says, of other passages. The held-out split has passages whose
+    words training has nowhere; ``out_of_range`` gives such ones without their heading.
     """
 
     name = "prose"
 
     def __init__(self, passages: Sequence[Passage]) -> None:
-        """Sort the passages by side. Raises TaskError if a side has none."""
-        self._sides = {side: [one for one in passages if one.held_out == side] for side in (False, True)}
-        if not all(self._sides.values()):
+        """Sort the passages by side; short ones are left out. Raises TaskError if a side has too few."""
+        self._sides: dict[bool, list[tuple[str, list[str]]]] = {False: [], True: []}
+        for passage in passages:
+            words = _cut(passage.text).split()
+            if len(words) >= SHORTEST:
+                self._sides[passage.held_out].append((passage.heading, words))
+        endings = [{_end(words) for _, words in side} for side in self._sides.values()]
+        if min(map(len, endings)) < 12:
             raise TaskError("prose: there must be passages on both sides, to train on and held out")
 
     def sample(self, seed: int, difficulty: int, split: Split = "train") -> Example:
-        """Draw a passage, and ask how it goes on where its last words are left out."""
+        """Draw a passage, and ask which of several endings it has."""
         rng = generator(self.name, seed, difficulty, split)
-        passage = rng.choice(self._sides[split != "train"])
-        words = _cut(passage.text).split(" ")
-        kept = max(1, len(words) - difficulty)
-        heading = (Part(f"{passage.heading}:", "user"),) if split != "out_of_range" else ()
-        context = Document((*heading, Part(" ".join(words[:kept]), "assistant", learned=True)))
-        question = Question("Go on.", " ".join(words[kept:]), "end")
+        side = self._sides[split != "train"]
+        heading, words = rng.choice(side)
+        answer = _end(words)
+        endings = [answer]
+        while len(endings) <= difficulty:
+            other = _end(rng.choice(side)[1])
+            if other not in endings:
+                endings.append(other)
+        rng.shuffle(endings)
+        named = (Part(f"{heading}:", "user"),) if split != "out_of_range" else ()
+        context = Document((*named, Part(" ".join(words[:-ENDING]), "assistant", learned=True)))
+        question = Question(f"Which end: {', '.join(endings)}?", answer, "end", chance=1 / len(endings))
         return Example(self.name, seed, difficulty, split, context, (question,))
 
     def score(self, example: Example, reply: str, index: int = 0) -> Score:
@@ -43,10 +55,14 @@ class Prose:
         return score_exact(example.questions[index], reply)
 
     def trace(self, example: Example, *, acting: bool = False) -> Document:
-        """Return the passage, all of it learned."""
+        """Return the passage and its end, learned."""
         return trace(example, acting=acting)
 
 
 def _cut(text: str) -> str:
     """Return as many whole words of a passage as are not too long."""
     return text if len(text) <= LONGEST else text[: LONGEST + 1].rpartition(" ")[0]
+
+
+def _end(words: Sequence[str]) -> str:
+    return " ".join(words[-ENDING:]).strip('.,;:"')
