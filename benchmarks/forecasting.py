@@ -2,6 +2,7 @@
 
     python benchmarks/forecasting.py                from what is recorded: fits, draws, prints
     python benchmarks/forecasting.py --rerun        runs the ladders anew (hours; they resume), records them
+    python benchmarks/forecasting.py --more         tries the first target often, runs the ladder of plans
     python benchmarks/forecasting.py --rates        tries learning rates in two sizes, records them
 
 Of the recipe `ladder`: rungs of 1/90 to 1/10.8 of its compute, of all seeds together, are fitted, and what the whole
@@ -68,6 +69,7 @@ def main() -> None:
     """Run what is to be run, check every forecast, draw and print."""
     parser = options(__doc__ or "")
     parser.add_argument("--rerun", action="store_true", help="run the ladders anew")
+    parser.add_argument("--more", action="store_true", help="try the first target often, run the ladder of plans")
     parser.add_argument("--rates", action="store_true", help="try other learning rates in two sizes")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--out", type=Path, default=Path("runs/forecasting"), help="where the runs are kept")
@@ -75,6 +77,8 @@ def main() -> None:
     if arguments.rerun:
         for seed in arguments.seeds:
             rerun(arguments.out, seed)
+    if arguments.more:
+        rerun_more(arguments.out)
     if arguments.rates:
         rerun_rates(arguments.out)
     ladders = [read_ladder(path)[1] for path in sorted(KEPT.glob("seed-*.json"))]
@@ -99,15 +103,18 @@ def rerun(out: Path, seed: int) -> None:
     rungs = climb(recipe, place, [*SIZES, 1], [seed], questions=QUESTIONS, report=report)
     KEPT.mkdir(parents=True, exist_ok=True)
     write_ladder(KEPT / f"seed-{seed}.json", recipe, rungs)
-    if seed == 0:
-        more = climb(recipe, place, SIZES, [seed], stretches=STRETCHES, questions=QUESTIONS, report=report)
-        write_ladder(KEPT / "plan.json", recipe, [*rungs, *more])
-    if not (KEPT / "attempts.json").exists():
-        engine = Engine(*load_model(place / f"size-1-seed-{seed}"))
-        tasks = {name: build_task(name) for name in TRIED}
-        often = MeasureConfig(("held_out",), TRIED_QUESTIONS, MANY, passes=())
-        found = measure(partial(roll_out, engine), tasks, often, recipe.data.difficulties, Thinking())
-        (KEPT / "attempts.json").write_text(json.dumps(found["right"]["held_out"]) + "\n")
+
+
+def rerun_more(out: Path) -> None:
+    """Try the first seed's target often, and run its rungs for longer and shorter, for plans."""
+    recipe, place = load_recipe("ladder"), out / "seed-0"
+    engine = Engine(*load_model(place / "size-1-seed-0"))
+    tasks = {name: build_task(name) for name in TRIED}
+    often = MeasureConfig(("held_out",), TRIED_QUESTIONS, MANY, passes=())
+    found = measure(partial(roll_out, engine), tasks, often, recipe.data.difficulties, Thinking())
+    (KEPT / "attempts.json").write_text(json.dumps(found["right"]["held_out"]) + "\n")
+    rungs = climb(recipe, place, SIZES, [0], stretches=(1, *STRETCHES), questions=QUESTIONS, report=report)
+    write_ladder(KEPT / "plan.json", recipe, rungs)
 
 
 def rerun_rates(out: Path) -> None:

@@ -15,24 +15,21 @@ from PIL import Image as pillow
 
 from castalia.actions.catalog import build_actions
 from castalia.console import accuracy_table, console, training_progress, ways_table
-from castalia.data.catalog import build_task
+from castalia.data.catalog import tasks_of
 from castalia.document import SAMPLE_RATE, Document, Image, Speech
 from castalia.engine.engine import Engine
 from castalia.errors import RecipeError
 from castalia.evals.examine import Answered, Examination, examine
 from castalia.evals.report import write_report
-from castalia.evals.ways import compare_ways, learned_ways
+from castalia.evals.ways import compare_ways, learned_ways, usual_way
 from castalia.forecast.before import forecast_run, in_steps, seconds_to_train
 from castalia.forecast.forecast import FORECAST, read_forecasts
 from castalia.forecast.outcome import checks_of, measure_outcome, read_outcome
 from castalia.forecast.scaling import scaling_html
-from castalia.forecast.tables import forecast_table
-from castalia.reasoning.effort import Thinking
-from castalia.reasoning.strategies import OneChain
+from castalia.forecast.tables import forecast_sheet
 from castalia.rl.guards import CollapseError
 from castalia.rl.homework import Homework
 from castalia.rl.run import is_outdated, practise
-from castalia.tasks.task import Task
 from castalia.training.metrics import read_metrics
 from castalia.training.pretrain import measure_peak_flops, pretrain
 from castalia.training.recipe import Recipe
@@ -128,7 +125,7 @@ def foretell(recipe: Recipe, directory: Path) -> None:
         except RecipeError as error:
             console.print(f"school is not forecast: {error}")
         else:
-            console.print(forecast_table(forecasts))
+            console.print(forecast_sheet(forecasts).table())
 
 
 def examine_run(
@@ -141,10 +138,8 @@ def examine_run(
 ) -> Examination:
     """Examine the newest checkpoint of a run on `tasks` (default: those it was trained on)."""
     recipe = load_recipe_of(directory)
-    built = {name: build_task(name) for name in tasks} if tasks else _tasks(recipe)
-    engine = Engine(*load_model(directory))
-    # Actions are there for those that have learned to use them.
-    strategy = OneChain(thinking=Thinking(actions=build_actions(("canvas", "tools")) if recipe.data.acts else None))
+    built, engine = tasks_of(tasks or recipe.data.mixture), Engine(*load_model(directory))
+    strategy = usual_way(recipe.data, build_actions(("canvas", "tools")))
     chosen = difficulties or recipe.data.difficulties
     return examine(engine, built, difficulties=chosen, n=questions, split=split, strategy=strategy)
 
@@ -156,11 +151,9 @@ def examine_ways(directory: Path, questions: int, progress: Callable[[str], None
     if not ways:
         return {}
     engine, difficulties = Engine(*load_model(directory)), recipe.data.difficulties
-    return compare_ways(engine, _tasks(recipe), ways, difficulties=difficulties, n=questions, progress=progress)
-
-
-def _tasks(recipe: Recipe) -> dict[str, Task]:
-    return {name: build_task(name) for name in recipe.data.mixture if not Path(name).is_dir()}
+    return compare_ways(
+        engine, tasks_of(recipe.data.mixture), ways, difficulties=difficulties, n=questions, progress=progress
+    )
 
 
 def _choose(examination: Examination) -> list[Answered]:
@@ -224,7 +217,7 @@ def summarise(education: Education) -> None:
     """Print the table, where the report is, and the command that asks the model a question."""
     console.print(accuracy_table(education.evaluation))
     if forecasts := read_forecasts(education.directory / FORECAST):
-        console.print(forecast_table(forecasts, checks_of(forecasts, read_outcome(education.directory))))
+        console.print(forecast_sheet(forecasts, checks_of(forecasts, read_outcome(education.directory))).table())
     if education.evaluation["ways"]:
         console.print(ways_table(education.evaluation["ways"]))
     times = ", ".join(f"{name} {int(s) // 60}:{int(s) % 60:02d}" for name, s in education.seconds.items())

@@ -1,24 +1,27 @@
 """A run as it is published: weights in half precision, what they were made by, what they can do, and a model card."""
 
 import json
+import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from castalia.data.catalog import TASKS, build_task
+from castalia.actions.catalog import build_actions
+from castalia.data.catalog import TASKS, tasks_of
 from castalia.data.sources import Source, find
 from castalia.engine.engine import Engine
 from castalia.errors import CheckpointError
-from castalia.evals.audit import PRACTISED
-from castalia.evals.exam import EXAM, read_exam
+from castalia.evals.audit import PRACTISED, practised
+from castalia.evals.exam import EXAM, PARTS, digest_of, read_exam
 from castalia.evals.examine import examine
 from castalia.evals.sheets import Sheet, sheets_of
-from castalia.forecast.forecast import FORECAST, Forecast, read_forecasts
+from castalia.evals.ways import usual_way
+from castalia.forecast.forecast import FORECAST, read_forecasts
 from castalia.forecast.ladder import RUNG
 from castalia.forecast.outcome import checks_of, read_outcome
-from castalia.forecast.tables import duration
+from castalia.forecast.tables import duration, forecast_sheet
 from castalia.model.flops import parameters
 from castalia.rl.measure import before_and_after
 from castalia.training.checkpoint import list_checkpoints, replace_file, save_checkpoint
@@ -26,8 +29,8 @@ from castalia.training.metrics import read_metrics
 from castalia.training.run import HOMEWORK, load_model, load_recipe_of, load_state, load_weights
 
 CARD = "README.md"
-KEPT = ("recipe.json", "tokenizer.json", EXAM, FORECAST, RUNG, "metrics.jsonl")
-"""What is copied of a run beside its weights, where there is such a file."""
+KEPT = ("recipe.json", "tokenizer.json", EXAM, FORECAST, RUNG)
+"""What is copied of a run beside its weights and metrics, where there is such a file."""
 METRICS_LINES = 400
 """Lines of metrics that are kept at most, evenly spaced: what curves are drawn of."""
 
@@ -46,47 +49,83 @@ def publish(run: Path, directory: Path, questions: int = 20) -> Published:
     """Write the model of `run`, as it is after all its education, to `directory`, which then is itself a run.
 
     So many `questions` of every family and difficulty are asked of both, to see whether half precision changes answers.
-    Raises CheckpointError if the run has not sat an exam, which is what its card tells of.
+    An earlier publication is replaced, whole. Raises CheckpointError if the run has not sat a whole exam with these
+    weights, which is what its card tells of, if it is of homework alone, or if `directory` holds anything else.
     """
-    found = read_exam(run)
-    if not found.get("levels"):
-        raise CheckpointError(f"{run} has not sat an exam: castalia exam {run}")
-    weights = load_weights(run)
-    directory.mkdir(parents=True, exist_ok=True)
-    for name in KEPT:
-        if (run / name).exists():
-            shutil.copyfile(run / name, directory / name)
-    lines = read_metrics(run / "metrics.jsonl")
-    thin = lines[:: -(-len(lines) // METRICS_LINES)]
-    replace_file(directory / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in [*thin, *lines[-1:]]))
-    (directory / HOMEWORK).mkdir(exist_ok=True)
-    for name in ("homework.json", "metrics.jsonl"):
-        if (run / HOMEWORK / name).exists():
-            shutil.copyfile(run / HOMEWORK / name, directory / HOMEWORK / name)
-    halved = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
-    path = save_checkpoint(directory / "checkpoints", lines[-1]["step"], {"model": halved}, _learned(run), keep=1)
-    asked, changed = _changed(run, directory, questions)
-    made = Published(directory, (path / "model.safetensors").stat().st_size, asked, changed)
-    replace_file(directory / CARD, card(run, made))
+    _check(run, directory)
+    partial = directory.with_name(f".publishing-{directory.name}")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial.mkdir(parents=True)
+        made = Published(directory, *_write(run, partial, questions))
+        replace_file(partial / CARD, card(partial, made))
+        shutil.rmtree(directory, ignore_errors=True)
+        os.replace(partial, directory)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
     return made
 
 
-def _learned(run: Path) -> dict[str, Any]:
-    """Return what an audit asks of a run's state: how far it has come in its data, at school and at homework."""
-    practised = list_checkpoints(run / HOMEWORK / "checkpoints")
-    drawn = load_state(run / HOMEWORK)["data"]["practice"]["drawn"] if practised else 0
-    return {"data": load_state(run)["data"], PRACTISED: drawn}
+def _check(run: Path, directory: Path) -> None:
+    if (run / "homework.json").exists():
+        raise CheckpointError(f"{run} is homework alone: publish the run that it is in")
+    if directory.resolve() == run.resolve():
+        raise CheckpointError(f"{run} cannot be published onto itself: choose another name, or --out")
+    if directory.exists() and not (directory / CARD).exists():
+        raise CheckpointError(f"{directory} is something else than a published model: choose another name, or --out")
+    found, again = read_exam(run), f"castalia exam {run}"
+    if not found:
+        raise CheckpointError(f"{run} has not sat an exam: {again}")
+    if found["asked"]["model"] != digest_of(load_weights(run)):
+        raise CheckpointError(f"{run} has learned since its exam: {again}")
+    families = set(tasks_of(load_recipe_of(run).data.mixture))
+    if missing := [*(families - set(found["asked"]["tasks"])), *(part for part in PARTS if part not in found)]:
+        raise CheckpointError(f"the exam of {run} lacks {', '.join(missing)}: {again}")
+
+
+def _write(run: Path, directory: Path, questions: int) -> tuple[int, int, int]:
+    """Write all but the card; return the size of the weights, how many questions were asked and answers changed."""
+    for name in KEPT:
+        if (run / name).exists():
+            shutil.copyfile(run / name, directory / name)
+    state, weights = load_state(run), load_weights(run)
+    known = {name: state[name] for name in ("data", "progress")} | {PRACTISED: practised(run)}
+    _keep_metrics(run, directory, state["progress"]["step"])
+    if list_checkpoints(run / HOMEWORK / "checkpoints"):
+        (directory / HOMEWORK).mkdir()
+        shutil.copyfile(run / HOMEWORK / "homework.json", directory / HOMEWORK / "homework.json")
+        progress = load_state(run / HOMEWORK)["progress"]
+        _keep_metrics(run / HOMEWORK, directory / HOMEWORK, progress["step"])
+        known[HOMEWORK] = progress
+    elif (run / HOMEWORK).is_dir():  # of a published run
+        shutil.copytree(run / HOMEWORK, directory / HOMEWORK)
+        known[HOMEWORK] = state.get(HOMEWORK)
+    halved = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
+    path = save_checkpoint(directory / "checkpoints", state["progress"]["step"], {"model": halved}, known, keep=1)
+    return (path / "model.safetensors").stat().st_size, *_changed(run, directory, questions)
+
+
+def _keep_metrics(run: Path, directory: Path, step: int) -> None:
+    """Copy the metrics up to the step of the weights, thinned out; lines of evaluations are all kept."""
+    lines = [line for line in read_metrics(run / "metrics.jsonl") if line["step"] <= step]
+    every = -(-len(lines) // METRICS_LINES) or 1
+    kept = [
+        line
+        for number, line in enumerate(lines)
+        if number % every == 0 or "held_out_loss" in line or "pass" in line or number == len(lines) - 1
+    ]
+    replace_file(directory / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in kept))
 
 
 def _changed(run: Path, directory: Path, questions: int) -> tuple[int, int]:
     """Return how many questions were asked of both models, and how many were answered otherwise."""
-    recipe = load_recipe_of(run)
-    tasks = {name: build_task(name) for name in sorted(recipe.data.mixture)}
+    data = load_recipe_of(run).data
+    tasks, way = tasks_of(data.mixture), usual_way(data, build_actions(("canvas", "tools")))
     answers = [
         [
             one.verdict.answer
             for one in examine(
-                Engine(*load_model(at)), tasks, difficulties=recipe.data.difficulties, n=questions
+                Engine(*load_model(at)), tasks, difficulties=data.difficulties, n=questions, strategy=way
             ).answered
         ]
         for at in (run, directory)
@@ -94,32 +133,35 @@ def _changed(run: Path, directory: Path, questions: int) -> tuple[int, int]:
     return len(answers[0]), sum(one != other for one, other in zip(*answers, strict=True))
 
 
-def card(run: Path, made: Published) -> str:
-    """Return the model card of a published run, all of it from what its run has recorded."""
-    recipe, found, lines = load_recipe_of(run), read_exam(run), read_metrics(run / "metrics.jsonl")
-    last, homework = lines[-1], read_metrics(run / HOMEWORK / "metrics.jsonl")
-    practised = f", then {duration(homework[-1]['clock']['seconds'] / 3600)} of homework" if homework else ""
-    flops = last["flops"] + (homework[-1]["flops"] if homework else 0)
-    name = made.directory.name
-    size = parameters(recipe.model)["total"]
+def card(directory: Path, made: Published) -> str:
+    """Return the model card of what is in `directory`, to be published, all of it from what its run has recorded."""
+    recipe, found, state = load_recipe_of(directory), read_exam(directory), load_state(directory)
+    homework: dict[str, Any] | None = state.get(HOMEWORK)
+    school, model = state["progress"], recipe.model
+    then = f", then for {duration(homework['seconds'] / 3600)} of homework" if homework else ""
+    flops = school["flops"] + (homework["flops"] if homework else 0)
     about = [
-        f"# {name}",
-        "A small model that comes with Castalia: one transformer that reads text, pictures and speech as one sequence. "
-        f"It was made from nothing by `castalia run {recipe.name}`; this card was written by `castalia publish` from "
-        "what that run has recorded.",
-        f"- {size:,} parameters: width {recipe.model.width}, {recipe.model.layers} layers, {recipe.model.heads} heads, "
-        f"{recipe.model.vocab_size} tokens; {made.weight_bytes / 1e6:.1f} MB in half precision",
-        f"- educated for {duration(last['clock']['seconds'] / 3600)} of school ({last['step']:,} steps, "
-        f"{last['positions']:,} positions, {last['documents']:,} documents){practised}; {flops:.3g} FLOPs in all; "
-        f"seed {recipe.training.seed}; the whole recipe is in `recipe.json`",
+        f"- {parameters(model)['total']:,} parameters: width {model.width}, {model.layers} layers, {model.heads} "
+        f"heads, {model.vocab_size} tokens; {made.weight_bytes / 1e6:.1f} MB in half precision",
+        f"- educated for {duration(school['seconds'] / 3600)} of school ({school['step']:,} steps, "
+        f"{school['positions']:,} positions, {school['documents']:,} documents){then}: {flops:.3g} FLOPs, optimizer "
+        f"and all; seed {recipe.training.seed}; `recipe.json` and `homework/homework.json` are the whole recipe",
         f"- half precision changes {made.changed} of {made.asked} answers",
     ]
-    parts = ["\n\n".join([*about[:2], "\n".join(about[2:])])]
-    parts.append("## What it can do\n\n" + "\n\n".join(sheet.markdown() for sheet in sheets_of(found)))
-    if practised:
-        parts.append("## Homework\n\n" + homework_sheet(before_and_after(homework)).markdown())
-    if forecasts := read_forecasts(run / FORECAST):
-        parts.append("## What was foretold\n\n" + forecast_sheet(forecasts, run).markdown())
+    parts = [
+        f"# {made.directory.name}",
+        f"A small model made from nothing by the recipe `{recipe.name}` of Castalia: one transformer that has learned "
+        f"{', '.join(sorted(recipe.data.mixture))}. This card was written by `castalia publish` from what its run has "
+        "recorded.",
+        "\n".join(about),
+        f"## What it can do\n\nThe exam: {found['asked']['n']} held-out questions a family and difficulty.",
+        *(sheet.markdown() for sheet in sheets_of(found)),
+    ]
+    if rates := before_and_after(read_metrics(directory / HOMEWORK / "metrics.jsonl")):
+        parts.append("## Homework\n\n" + homework_sheet(rates).markdown())
+    if forecasts := read_forecasts(directory / FORECAST):
+        sheet = forecast_sheet(forecasts, checks_of(forecasts, read_outcome(directory)))
+        parts.append("## What was foretold before school began\n\n" + sheet.markdown())
     parts.append("## What it was made of\n\n" + data_sheet(recipe.data.mixture).markdown())
     parts.append("## Limits\n\n" + _limits(found))
     return "\n\n".join(parts) + "\n"
@@ -134,40 +176,26 @@ def homework_sheet(rates: dict[str, dict[str, tuple[float, float]]]) -> Sheet:
     return Sheet("one of k replies right, before and after, held out", ("family", *(f"pass@{k}" for k in ks)), rows)
 
 
-def forecast_sheet(forecasts: Sequence[Forecast], run: Path) -> Sheet:
-    """Return what small runs foretold of school, and what it gave."""
-    checks, rows = checks_of(forecasts, read_outcome(run)), []
-    for one in forecasts:
-        expected = checks[one.of].expected if one.of in checks else one.targets[0]
-        write = "{:.0%}".format if one.in_points else "{:.3f}".format
-        row = [one.of, write(expected.value), f"{write(expected.low)} to {write(expected.high)}"]
-        if one.of in checks:
-            check = checks[one.of]
-            row += [write(check.measured), f"{check.error:+.1f}{' points' if one.in_points else ' %'}"]
-        rows.append([*row, "", ""][:5])
-    title = f"written {forecasts[0].written[:10]}, before school began"
-    return Sheet(title, ("", "expected", f"{forecasts[0].share:.0%} interval", "measured", "error"), rows)
-
-
 def data_sheet(mixture: Mapping[str, float]) -> Sheet:
     """Return what a mixture is made of: families, and the sources of what is real in them, with their licences."""
-    rows = [
-        (family, f"{share / sum(mixture.values()):.0%}", source.what, source.licence, source.attribution)
-        for family, share in sorted(mixture.items())
-        for source in _sources(family)
-    ]
-    rows += [
-        (family, f"{share / sum(mixture.values()):.0%}", f"{TASKS[family].what}, made by Castalia", "Apache-2.0", "")
-        for family, share in sorted(mixture.items())
-        if family in TASKS and not TASKS[family].sources
-    ]
-    return Sheet("data, and whose it is", ("family", "share", "what", "licence", "by"), rows)
+    rows: list[tuple[str, ...]] = []
+    for family, share in sorted(mixture.items()):
+        part = f"{share / sum(mixture.values()):.0%}"
+        if not (sources := list(_sources(family))):
+            drawn = f"{TASKS[family].what}, made by Castalia" if family in TASKS else "own documents, or another set"
+            rows.append((family, part, drawn, "Apache-2.0" if family in TASKS else "", ""))
+        for number, source in enumerate(sources):
+            first = ("", "") if number else (family, part)
+            rows.append((*first, source.what, source.licence, source.attribution))
+    return Sheet("families, and whose data they are made of", ("family", "documents", "what", "licence", "by"), rows)
 
 
 def _sources(family: str) -> Iterator[Source]:
-    """Yield the sources that a family is trained on."""
+    """Yield the sources that a family is trained on, with what they need."""
     names = TASKS[family].sources if family in TASKS else ()
-    yield from (source for source in map(find, names) if not source.evaluation_only)
+    for source in map(find, names):
+        if not source.evaluation_only:
+            yield from (source, *map(find, source.needs))
 
 
 def _limits(found: dict[str, Any]) -> str:
@@ -175,18 +203,20 @@ def _limits(found: dict[str, Any]) -> str:
     levels: dict[str, dict[str, dict[str, float]]] = found["levels"]
     means = {family: sum(cell["accuracy"] for cell in row.values()) / len(row) for family, row in levels.items()}
     weakest = sorted(means, key=means.__getitem__)[:3]
-    guessing = [
-        f"{family} from {level} on"
-        for family, row in levels.items()
-        for level in [next((at for at, cell in row.items() if cell["accuracy"] <= cell["chance"] + 0.1), "")]
-        if level.isdigit()
-    ]
+    guessed = [f"{family} from {level} on" for family, row in levels.items() if (level := _guessed_from(row))]
     return "\n".join([
-        "- It knows its families of questions and nothing else of the world; it has been taught to say so, and does "
-        "not always.",
-        "- It reads pictures and sounds such as its families have: drawn charts, scenes and mazes, handwritten digits, "
-        "small pictures, single words and rows of digits, mostly by the speakers it was trained on.",
+        "- It knows its families of questions, the pictures and sounds that these have, and nothing else of the world.",
         f"- Weakest over all difficulties: {', '.join(f'{family} ({means[family]:.0%})' for family in weakest)}.",
-        f"- Little better than guessing: {', '.join(guessing) or 'nothing at any difficulty'}.",
-        "- It is a teaching and testing model: nothing should depend on its answers.",
+        f"- Little better than guessing: {', '.join(guessed) or 'nothing'}.",
+        "- It is a model to learn and to test with: nothing should depend on its answers.",
     ])  # fmt: skip
+
+
+def _guessed_from(row: dict[str, dict[str, float]]) -> str | None:
+    """Return the difficulty from which on answers are hardly better than guessing at any; None if there is none."""
+    weak = None
+    for level, cell in reversed([(at, cell) for at, cell in row.items() if at.isdigit()]):
+        if cell["accuracy"] > cell["chance"] + 0.1:
+            break
+        weak = level
+    return weak

@@ -1,5 +1,6 @@
 """Models that come with the package, and which run a name means."""
 
+import os
 from pathlib import Path
 
 from castalia.errors import CheckpointError
@@ -16,8 +17,12 @@ def shipped() -> list[str]:
 
 
 def is_run(name: str | Path) -> bool:
-    """Say whether a name means a run: its directory, or a model that comes with the package."""
-    return Path(name).is_dir() or str(name) in shipped()
+    """Say whether a name means a run: a directory, or a model that comes with the package.
+
+    Whatever looks like a path is meant as one, also where there is no such directory.
+    """
+    text = str(name)
+    return os.path.isdir(text) or text in shipped() or ("/" in text and not set(text) & {" ", "?", "="})
 
 
 def find_run(name: str | Path | None = None) -> Path:
@@ -26,7 +31,7 @@ def find_run(name: str | Path | None = None) -> Path:
     Raises CheckpointError where there is neither such a directory nor such a model.
     """
     wanted = str(name or DEFAULT)
-    if Path(wanted).is_dir():
+    if os.path.isdir(wanted):  # which, unlike Path.is_dir, bears names of any length
         return Path(wanted)
     if wanted in shipped():
         return MODELS / wanted

@@ -311,19 +311,21 @@ def test_an_exam_asks_in_every_way_and_finds_nothing_that_was_trained_on(
     assert set(found["words"]) == {"as in training", "otherwise"}
     assert "medium" in found["ways"] and set(found["references"]) == {"Whisper tiny.en", "RapidOCR", "SmolLM2-135M"}
     assert found["audit"]["text"]["items"] == 22 and found["audit"]["text"]["exact"] == 0
-    assert "by difficulty" in here("exam", trained, "--n", "1", "--task", "countdown", "--no-audit").out
+    assert "by difficulty" in here("exam", trained, "--n", "2", "--task", "countdown", "--no-audit").out
 
 
 def test_an_exam_goes_on_with_the_part_that_it_was_stopped_in(here: Callable[..., Said], trained: Path) -> None:
-    job = ("exam", trained, "--n", "1", "--task", "countdown", "--no-audit", "--json")
+    job = ("exam", trained, "--n", "3", "--task", "countdown", "--no-audit", "--json")
     found = json.loads(here(*job).out)
     stopped = {name: part for name, part in found.items() if name not in ("ways", "references")}
     stopped["levels"]["countdown"]["1"]["accuracy"] = 0.125
     (trained / "exam.json").write_text(json.dumps(stopped))
     again = json.loads(here(*job).out)
     assert again["levels"] == stopped["levels"] and again["ways"].keys() == found["ways"].keys()
-    more = json.loads(here(*job[:3], "2", *job[4:]).out)
-    assert more["asked"]["n"] == 2 and more["levels"]["countdown"]["1"]["accuracy"] != 0.125
+    assert json.loads(here("exam", trained, "--n", "1", *job[4:]).out)["asked"]["n"] == 1
+    assert json.loads((trained / "exam.json").read_text()) == again, "a lesser exam does not replace it"
+    more = json.loads(here("exam", trained, "--n", "4", *job[4:]).out)
+    assert more["asked"]["n"] == 4 and more["levels"]["countdown"]["1"]["accuracy"] != 0.125
 
 
 def test_the_audit_looks_at_all_that_was_drawn(trained: Path) -> None:

@@ -1,30 +1,57 @@
 """A published run answers as the run did, weighs half as much, tells what it is, and can be examined and audited."""
 
+import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 import castalia
 from castalia import shipped
 from castalia.errors import CheckpointError
-from castalia.evals.audit import trained_documents
-from castalia.evals.exam import sit
+from castalia.evals.audit import practised, trained_documents
+from castalia.evals.exam import EXAM, sit
+from castalia.forecast.forecast import FORECAST, Expectation, Forecast, write_forecasts
 from castalia.publish import CARD, Published, publish
 from castalia.recipes import load_recipe
+from castalia.rl.homework import Homework, PracticeConfig
+from castalia.training.checkpoint import save_checkpoint
 from castalia.training.pretrain import pretrain
+from castalia.training.run import HOMEWORK, load_state, load_weights
 
-QUESTIONS = ("Make 10 from 2, 5.", "Is 3 more than 4?", "What is this?")
+SMALL = {"model.width": "32", "model.heads": "2", "model.layers": "2", "training.compile": "false"}
 
 
 @pytest.fixture(scope="module")
 def examined(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a run of a few steps that has sat an exam."""
+    """Return a run that was forecast, has been to school, done homework and sat an exam, all of a few steps."""
     directory = tmp_path_factory.mktemp("trained") / "run"
-    small = {"model.width": "32", "model.heads": "2", "model.layers": "2", "training.compile": "false"}
-    data = {"data.mixture": "digits:1,countdown:1", "training.steps": "3"}
-    pretrain(load_recipe("pocket").override(small | data), directory)
-    sit(directory, ["countdown"], 2, audited=False)
+    directory.mkdir()
+    expected = Expectation(1e9, 0.5, 0.4, 0.6)
+    write_forecasts(directory / FORECAST, [Forecast("loss", "FLOPs", "law", {}, 1.0, (), (expected,), (expected,))])
+    data = {"data.mixture": "digits:1,countdown:1", "data.difficulties": "1,1,2", "training.steps": "3"}
+    pretrain(load_recipe("pocket").override(SMALL | data), directory)
+    _practised(directory)
+    sit(directory, n=2)
     return directory
+
+
+def _practised(run: Path) -> None:
+    """Put beside the school of a run what homework leaves: other weights, how far it has come, and what it measured."""
+    homework = Homework("small", practice=PracticeConfig(tasks={"countdown": 1.0}, difficulties=(1,)))
+    weights = {name: tensor + 0.25 for name, tensor in load_weights(run).items()}
+    progress = load_state(run)["progress"] | {"step": 2, "seconds": 360.0}
+    state = {"data": {"practice": {"drawn": 7}}, "progress": progress}
+    save_checkpoint(run / HOMEWORK / "checkpoints", 2, {"model": weights}, state, keep=1)
+    said = homework.to_json() | {"source": run.name, "schooled": 3}
+    (run / HOMEWORK / "homework.json").write_text(json.dumps(said))
+    lines = [
+        {"step": step, "pass": {"held_out": {"countdown": {"1": rate, "16": 0.9}}}}
+        for step, rate in ((0, 0.3), (2, 0.4), (9, 0.99))
+    ]
+    (run / HOMEWORK / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
 @pytest.fixture(scope="module")
@@ -32,40 +59,92 @@ def published(examined: Path, tmp_path_factory: pytest.TempPathFactory) -> Publi
     return publish(examined, tmp_path_factory.mktemp("published") / "small", questions=2)
 
 
-def test_it_answers_as_the_run_and_weighs_half(examined: Path, published: Published) -> None:
-    whole = max(path.stat().st_size for path in examined.glob("checkpoints/*/model.safetensors"))
-    assert 0.4 * whole < published.weight_bytes < 0.6 * whole
-    before, after = castalia.load(examined), castalia.load(published.directory)
-    assert [before.ask(question) for question in QUESTIONS] == [after.ask(question) for question in QUESTIONS]
-    assert published.asked > 0 and published.changed <= 0.1 * published.asked
+@pytest.fixture
+def changed(examined: Path, tmp_path: Path) -> Callable[[str, Callable[[Path], object]], Path]:
+    """Return a function that makes a copy of the run in which something is otherwise."""
+
+    def make(name: str, change: Callable[[Path], object]) -> Path:
+        shutil.copytree(examined, tmp_path / name)
+        change(tmp_path / name)
+        return tmp_path / name
+
+    return make
 
 
-def test_its_card_tells_what_it_was_made_of_and_what_it_can_do(published: Published) -> None:
+def test_its_weights_are_those_after_homework_and_weigh_half(examined: Path, published: Published) -> None:
+    before, after = load_weights(examined), load_weights(published.directory)
+    schooled = load_weights(examined, after_school=True)
+    assert before.keys() == after.keys() and {tensor.dtype for tensor in after.values()} == {torch.float16}
+    assert all(torch.equal(tensor.half(), after[name]) for name, tensor in before.items())
+    assert not all(torch.equal(tensor, before[name]) for name, tensor in schooled.items())
+    assert published.weight_bytes < 2.2 * sum(tensor.numel() for tensor in before.values())
+    assert published.asked == 2 * 2 * 2 and 0 <= published.changed <= published.asked
+    assert isinstance(castalia.load(published.directory).ask("Make 10 from 2, 5."), str)
+
+
+def test_its_card_tells_what_it_was_made_of_and_what_it_can_do(examined: Path, published: Published) -> None:
     card = (published.directory / CARD).read_text()
     assert card.startswith("# small\n")
-    assert "BSD-3-Clause" in card and "right by difficulty" in card and "| countdown |" in card
+    row = next(line for line in card.splitlines() if line.startswith("| countdown |"))
+    levels = json.loads((examined / EXAM).read_text())["levels"]["countdown"]
+    assert [cell.strip() for cell in row.split("|")[2:13]] == [f"{cell['accuracy']:.0%}" for cell in levels.values()]
+    assert "BSD-3-Clause" in card and "made by Castalia" in card
+    assert "(3 steps" in card and "6 min of homework" in card and "| loss | 0.5000 | 0.4000 to 0.6000 |" in card
+    assert "| countdown | 30% → 40% | 90% → 90% |" in card, "what came after the weights does not count"
     assert f"half precision changes {published.changed} of {published.asked} answers" in card
 
 
-def test_what_it_has_learned_from_is_still_known(examined: Path, published: Published) -> None:
-    assert sum(1 for _ in trained_documents(published.directory)) == sum(1 for _ in trained_documents(examined))
+def test_what_it_has_learned_from_is_still_known(examined: Path, published: Published, tmp_path: Path) -> None:
+    assert practised(published.directory) == practised(examined) == 7
+    documents = sum(1 for _ in trained_documents(examined))
+    assert sum(1 for _ in trained_documents(published.directory)) == documents
+    shutil.copyfile(examined / EXAM, published.directory / EXAM)
+    again = publish(published.directory, tmp_path / "again", questions=1)
+    assert practised(again.directory) == practised(examined)
+    assert load_state(again.directory)[HOMEWORK] == load_state(examined / HOMEWORK)["progress"]
 
 
-def test_its_exam_is_that_of_the_run(examined: Path, published: Published, tmp_path: Path) -> None:
-    again = sit(published.directory, ["countdown"], 2, audited=False)
-    assert again["asked"] == sit(examined, ["countdown"], 2, audited=False)["asked"]
-    elsewhere = sit(published.directory, ["countdown"], 1, audited=False, kept=tmp_path)
-    assert elsewhere["asked"]["n"] == 1 and (tmp_path / "exam.json").exists()
-    assert sit(published.directory, ["countdown"], 2, audited=False) == again
+def test_its_exam_is_that_of_the_run(published: Published, tmp_path: Path) -> None:
+    before = (published.directory / EXAM).read_text()
+    assert sit(published.directory, n=2) == json.loads(before), "nothing is asked again of the same model"
+    assert sit(published.directory, n=1, audited=False, kept=tmp_path)["asked"]["n"] == 1
+    assert (tmp_path / EXAM).exists() and (published.directory / EXAM).read_text() == before
 
 
-def test_a_run_without_an_exam_is_not_published(examined: Path, tmp_path: Path) -> None:
-    (tmp_path / "bare").mkdir()
-    for name in ("recipe.json", "tokenizer.json", "metrics.jsonl", "checkpoints"):
-        (tmp_path / "bare" / name).symlink_to(examined / name)
-    with pytest.raises(CheckpointError, match="has not sat an exam"):
-        publish(tmp_path / "bare", tmp_path / "published")
+REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
+    "without an exam": (lambda run: (run / EXAM).unlink(), "has not sat an exam"),
+    "that has learned since": (
+        lambda run: shutil.rmtree(run / HOMEWORK), "has learned since its exam"
+    ),
+    "whose exam was stopped": (
+        lambda run: (run / EXAM).write_text(json.dumps({"asked": json.loads((run / EXAM).read_text())["asked"]})),
+        "lacks levels, media, words, ways, references, audit",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_run_is_not_published(case: str, changed: Callable[..., Path], tmp_path: Path) -> None:
+    change, said = REFUSED[case]
+    with pytest.raises(CheckpointError, match=said):
+        publish(changed("run", change), tmp_path / "published")
     assert not (tmp_path / "published").exists()
+
+
+def test_nothing_else_is_written_over(examined: Path, published: Published, changed: Callable[..., Path]) -> None:
+    other = changed("other", lambda run: None)
+    checkpoints = sorted(other.glob("checkpoints/*"))
+    with pytest.raises(CheckpointError, match="is something else than a published model"):
+        publish(examined, other)
+    with pytest.raises(CheckpointError, match="onto itself"):
+        publish(other, other)
+    with pytest.raises(CheckpointError, match="is homework alone"):
+        publish(examined / HOMEWORK, other)
+    assert sorted(other.glob("checkpoints/*")) == checkpoints
+    (published.directory / "old").touch()
+    publish(examined, published.directory, questions=1)
+    assert not (published.directory / "old").exists(), "an earlier publication is replaced whole"
+    assert [path.name for path in published.directory.parent.iterdir()] == ["small"]
 
 
 def test_names_mean_directories_first_and_models_of_the_package_then(
@@ -77,8 +156,10 @@ def test_names_mean_directories_first_and_models_of_the_package_then(
     assert shipped.find_run("small") == published.directory and shipped.is_run("small")
     (tmp_path / "small").mkdir()
     assert shipped.find_run("small") == Path("small")
-    assert not shipped.is_run("Make 10 from 2, 5.")
-    with pytest.raises(CheckpointError, match=r"none is not a run: .*\(small\)"):
-        shipped.find_run("none")
+    for question in ("Make 10 from 2, 5.", "What is 6/2?", "Hello", "12 + " * 100):
+        assert not shipped.is_run(question)
+    assert shipped.is_run("runs/poket"), "a path that is mistyped is no question"
+    with pytest.raises(CheckpointError, match=r"runs/poket is not a run: .*\(small\)"):
+        shipped.find_run("runs/poket")
     monkeypatch.setattr(shipped, "DEFAULT", "small")
     assert shipped.find_run() == Path("small")

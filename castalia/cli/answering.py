@@ -9,7 +9,7 @@ import tyro
 
 from castalia.cli.learning import RUNS
 from castalia.errors import CastaliaError
-from castalia.shipped import find_run, is_run, shipped
+from castalia.shipped import DEFAULT, find_run, is_run, shipped
 from castalia.tasks.effort import Effort
 
 
@@ -165,6 +165,6 @@ def serve(
     if backend:
         service = server.remote_service(backend, model, os.environ.get(backend_key))
     else:
-        directory = find_run(run) if run or shipped() else server.newest_run(RUNS)
+        directory = find_run(run) if run or DEFAULT in shipped() else server.newest_run(RUNS)
         service = server.local_service(directory, model)
     server.serve(service, host, port, database, open_urls=open_urls, run=directory)

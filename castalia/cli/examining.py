@@ -56,8 +56,8 @@ def exam(
     Example: castalia exam runs/pocket --task countdown --no-audit --json
 
     Reference models are asked the same questions, where they are installed and can do the task. The audit looks for
-    every question among all that the run has learned from; it takes as long as making that anew. Every part is kept in
-    the run's exam.json when it is done (of a model of the package, in runs/NAME): the same command goes on from there.
+    every question among all that the run has learned from; it takes as long as making that anew. Every part is kept
+    when it is done, in the run's exam.json (of a model of the package, in runs/exams/NAME): the same command goes on.
 
     Args:
         run: run directory, or a model that comes with the package.
@@ -68,25 +68,27 @@ def exam(
         json: print one line of JSON instead of tables.
     """
     from castalia.console import console
-    from castalia.evals.exam import EXAM, sit
+    from castalia.evals.exam import sit
     from castalia.evals.sheets import sheets_of
 
     directory = find_run(run)
-    kept = RUNS / directory.name if directory.parent == MODELS else directory
+    kept = RUNS / "exams" / directory.name if directory.parent == MODELS else directory
     kept.mkdir(parents=True, exist_ok=True)
     with console.status("exam") as status:
         found = sit(directory, task, n, audited=audit, kept=kept, progress=lambda part: status.update(f"exam: {part}"))
     if record:
         from castalia.evals.figures import origin, record_exam, write_figures
 
-        record_exam(kept, Path("docs"), origin(f"castalia exam {run} --n {n}"))
+        some = [f"--task {' '.join(task)}"] if task else []
+        command = " ".join(["castalia exam", run, f"--n {n}", *some, *([] if audit else ["--no-audit"])])
+        record_exam(kept, found, Path("docs"), origin(command))
         write_figures(Path("README.md"), Path("docs/figures"))
     if json:
         print(jsonlib.dumps(found))
         return
     for sheet in sheets_of(found):
         console.print(sheet.table())
-    console.print(f"kept in {kept / EXAM}", soft_wrap=True)
+    console.print(f"kept in {kept}", soft_wrap=True)
 
 
 def publish(run: tyro.conf.Positional[Path], name: tyro.conf.Positional[str] = "", /, out: Path = MODELS) -> None:

@@ -42,7 +42,7 @@ def forecast(
     from castalia.console import console
     from castalia.forecast.before import forecast_run
     from castalia.forecast.forecast import FORECAST
-    from castalia.forecast.tables import forecast_table
+    from castalia.forecast.tables import forecast_sheet
     from castalia.recipes import load_recipe
 
     made = load_recipe(recipe).override(settings_of(None, None, overrides))
@@ -64,7 +64,7 @@ def forecast(
     if json:
         print(jsonlib.dumps([one.to_json() for one in forecasts]))
         return
-    console.print(forecast_table(forecasts))
+    console.print(forecast_sheet(forecasts).table())
     console.print(f"written to {directory / FORECAST}; after the run: castalia forecast check {directory}")
 
 
@@ -80,7 +80,7 @@ def check(run: tyro.conf.Positional[Path], /, json: bool = False) -> None:
     from castalia.console import console
     from castalia.forecast.forecast import FORECAST, read_forecasts
     from castalia.forecast.outcome import checks_of, measure_outcome
-    from castalia.forecast.tables import forecast_table
+    from castalia.forecast.tables import forecast_sheet
 
     forecasts = read_forecasts(run / FORECAST)
     if not forecasts:
@@ -91,7 +91,7 @@ def check(run: tyro.conf.Positional[Path], /, json: bool = False) -> None:
                 for of, c in checks.items()}  # fmt: skip
         print(jsonlib.dumps(rows))
     else:
-        console.print(forecast_table(forecasts, checks))
+        console.print(forecast_sheet(forecasts, checks).table())
 
 
 def minutes_of(budget: str) -> float:

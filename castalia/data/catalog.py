@@ -1,6 +1,6 @@
 """Names to tasks: which family is made of which sources."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,6 +64,11 @@ def build_task(name: str, cache: Path | None = None) -> Task:
     if not found:
         raise DataError(f"the task {name!r} needs {entry.what}, and none is here: run `castalia data fetch`")
     return entry.make([material(source.name, cache) for source in found])
+
+
+def tasks_of(mixture: Iterable[str]) -> dict[str, Task]:
+    """Return the tasks of a mixture by name; directories of one's own documents have none."""
+    return {name: build_task(name) for name in mixture if not Path(name).is_dir()}
 
 
 def _charts(material: list) -> Task:

@@ -9,7 +9,7 @@ import hashlib
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -62,10 +62,21 @@ class Found:
 
 
 def prints_of(document: Document) -> list[Print]:
-    """Return the prints of what the user says and shows in a document."""
-    said = [part.content for part in document if part.author == "user" and not part.learned]
-    shown = [content for content in said if isinstance(content, Image | Speech)]
-    return [print_of(content) for content in shown or said]
+    """Return the prints of all that is in a document: its pictures and sounds, or without any, its texts."""
+    said = [part.content for part in document if part.author != "tool" and not part.thought]
+    return [print_of(content) for content in _shown(document) or said]
+
+
+def subject_of(prompt: Document) -> list[Print]:
+    """Return the prints of what a prompt is about: its pictures and sounds; or what stands before its question, as the
+    passage does whose end is asked for; or the question."""
+    before = [part.content for part in prompt if part.author == "assistant"]
+    asked = [part.content for part in prompt if part.author == "user"]
+    return [print_of(content) for content in _shown(prompt) or before[-1:] or asked[-1:]]
+
+
+def _shown(document: Document) -> list[Content]:
+    return [part.content for part in document if part.author == "user" and isinstance(part.content, Image | Speech)]
 
 
 def print_of(content: Content) -> Print:
@@ -110,10 +121,10 @@ def _grams(text: str) -> np.ndarray:
 
 
 def audit(items: Sequence[Document], trained: Iterable[Document]) -> dict[str, Found]:
-    """Return, by modality, what of `items` is among the documents `trained`; both may be prompts or whole traces."""
+    """Return, by modality, which of `items`, prompts, are among the documents `trained`, prompts or whole traces."""
     wanted: dict[Modality, list[Print]] = {}
     for item in items:
-        for mark in prints_of(item):
+        for mark in subject_of(item):
             wanted.setdefault(mark.modality, []).append(mark)
     found = {m: Found(len(p), threshold=NEAR[m], nearest=[-1.0] * len(p)) for m, p in wanted.items()}
     digests = {m: {mark.digest for mark in p} for m, p in wanted.items()}
@@ -162,19 +173,19 @@ def to_json(found: dict[str, Found]) -> dict[str, Any]:
 def trained_documents(directory: Path) -> Iterator[Document]:
     """Yield every document that the run at `directory` has learned from at school, and every prompt of its homework.
 
-    Both are made anew: a document is a function of its index. The few that wait to be packed are among them.
+    Both are made anew: a document is a function of its index. The few that wait to be packed are among them. Questions
+    that were asked by voice, inside the picture or in other words are given as the texts that they were made of.
     `directory` may be that of homework alone. Raises CheckpointError if it has learned nothing yet.
     """
     school, homework = directory, directory / HOMEWORK
     if (directory / "homework.json").exists():
         school, homework = directory.parent / load_homework_of(directory)[1], directory
     recipe = load_recipe_of(school)
-    mixture = Mixture(recipe.data, build_task, perception=recipe.perception)
+    written = replace(recipe.data, media={"text": 1.0}, reworded=0.0)
+    mixture = Mixture(written, build_task, perception=recipe.perception)
     for index in range(max(indices[-1] for indices in load_state(school)["data"])):
         yield mixture.document(index)
-    if list_checkpoints(homework / "checkpoints"):
-        drawn = load_state(homework)["data"]["practice"]["drawn"]
-    elif not (drawn := load_state(school).get(PRACTISED, 0)):
+    if not (drawn := practised(directory)):
         return
     config = load_homework_of(homework)[0].practice
     tasks = {name: build_task(name) for name in config.tasks}
@@ -182,3 +193,11 @@ def trained_documents(directory: Path) -> Iterator[Document]:
         for name in tasks:
             for difficulty in config.difficulties:
                 yield tasks[name].sample(hash_of(config.seed, number), difficulty).prompt()
+
+
+def practised(directory: Path) -> int:
+    """Return how many prompts the run at `directory`, which may be published or of homework alone, has practised on."""
+    homework = directory if (directory / "homework.json").exists() else directory / HOMEWORK
+    if list_checkpoints(homework / "checkpoints"):
+        return load_state(homework)["data"]["practice"]["drawn"]
+    return load_state(directory).get(PRACTISED, 0)

@@ -17,24 +17,24 @@ from typing import Any
 from torch import Tensor
 
 from castalia.actions.catalog import build_actions
-from castalia.data.catalog import build_task
+from castalia.data.catalog import tasks_of
 from castalia.document import Document
 from castalia.engine.engine import Engine
 from castalia.errors import TaskError
 from castalia.evals.audit import audit, to_json, trained_documents
 from castalia.evals.examine import Examination, examine, questions
 from castalia.evals.references import compare
-from castalia.evals.ways import learned_ways
-from castalia.reasoning.effort import Thinking
-from castalia.reasoning.strategies import OneChain, Strategy
+from castalia.evals.ways import learned_ways, usual_way
+from castalia.reasoning.strategies import Strategy
 from castalia.tasks.asking import MEDIA, Medium, present
 from castalia.tasks.task import DIFFICULTIES, Task
 from castalia.tasks.wording import reword
 from castalia.training.checkpoint import replace_file
 from castalia.training.run import load_model, load_recipe_of, load_weights
 
-EXAM = "exam.json"
-"""What an exam has found, in the directory of a run."""
+EXAM, LESSER = "exam.json", "exam-lesser.json"
+"""What an exam has found, in the directory of a run; one that asked less of the same model."""
+PARTS = ("levels", "media", "words", "ways", "references", "audit")
 EASY = (1, 2, 3)
 """Difficulties at which media, words and ways are compared."""
 BEYOND = "out of range"
@@ -126,20 +126,23 @@ def sit(
     """Return the whole exam of the run at `directory`: ``{asked, levels, media, words, ways, references, audit}``.
 
     `tasks` are families (default: those it was trained on). Every part is kept, when it is done, in the `EXAM` of the
-    directory `kept` (default: the run's), and is not asked again of the same model. Raises CheckpointError if there is
-    no model yet, TaskError for less than one question.
+    directory `kept` (default: the run's), and is not asked again of the same model. An exam that asks less than the
+    one that is there does not replace it: it is kept as `LESSER`. Raises CheckpointError if there is no model yet,
+    TaskError for less than one question.
     """
-    kept = kept or directory
     if n < 1:
         raise TaskError(f"an exam asks 1 question or more, not {n}")
     data, weights = load_recipe_of(directory).data, load_weights(directory)
-    names = [*tasks] or [name for name in data.mixture if not Path(name).is_dir()]
-    built = {name: build_task(name) for name in names}
-    found: dict[str, Any] = {"asked": {"n": n, "tasks": names, "model": digest_of(weights)}}
-    if (known := read_exam(kept)).get("asked") == found["asked"]:
+    if not (built := tasks_of(tasks or data.mixture)):
+        raise TaskError(f"{directory} has learned from documents alone: name families to ask by --task")
+    found: dict[str, Any] = {"asked": {"n": n, "tasks": [*built], "model": digest_of(weights)}}
+    path = (kept or directory) / EXAM
+    if _asks_less(found["asked"], read_exam(path.parent).get("asked")):
+        path = path.with_name(LESSER)
+    if (known := read_exam(path.parent, path.name)).get("asked") == found["asked"]:
         found = known
     actions = build_actions(("canvas", "tools"))
-    usual = OneChain(thinking=Thinking(actions=actions if data.acts else None))
+    usual = usual_way(data, actions)
     exam = Exam(Engine(*load_model(directory)), built, learned_ways(data, actions), usual, n, progress)
     parts: dict[str, Callable[[], Any]] = {
         "levels": exam.levels,
@@ -151,16 +154,23 @@ def sit(
     if audited:
         parts["audit"] = lambda: exam.audit(directory)
     for name, part in parts.items():
-        if name not in found:
+        if name not in found or any("missing" in rows for rows in found[name].values()):
             found[name] = part()
-            replace_file(kept / EXAM, json.dumps(found, indent=1) + "\n")
+            replace_file(path, json.dumps(found, indent=1) + "\n")
     return found
 
 
-def read_exam(directory: Path) -> dict[str, Any]:
+def _asks_less(asked: dict[str, Any], known: dict[str, Any] | None) -> bool:
+    """Say whether an exam asks fewer questions or families of the same model than one that is known."""
+    if not known or known["model"] != asked["model"]:
+        return False
+    return asked["n"] < known["n"] or set(asked["tasks"]) < set(known["tasks"])
+
+
+def read_exam(directory: Path, name: str = EXAM) -> dict[str, Any]:
     """Return what is kept of the exam of a run; {} if there is nothing that can be read."""
     try:
-        return json.loads((directory / EXAM).read_text())
+        return json.loads((directory / name).read_text())
     except (OSError, ValueError):
         return {}
 

@@ -105,7 +105,7 @@ def examine(
     """
     result, strategy = Examination(), strategy or OneChain()
     for name, task in tasks.items():
-        for difficulty in difficulties:
+        for difficulty in dict.fromkeys(difficulties):  # some recipes name one twice, to draw it more often
             asked = questions(task, difficulty, n, split, seed)
             prompts = [example.prompt(index) for example, index in asked]
             if put:

@@ -185,15 +185,13 @@ def record_run(run: Path, directory: Path, results: Path, origin: dict[str, str]
     return path
 
 
-def record_exam(run: Path, docs: Path, origin: dict[str, str]) -> Path:
-    """Record the exam of a run as ``docs/figures/exam.json``, with its plot, and keep it under ``docs/results/NAME``.
-
-    Raises DataError if the run has not sat one.
-    """
-    name, found = run.resolve().name, _read(run / EXAM)
+def record_exam(run: Path, found: dict[str, Any], docs: Path, origin: dict[str, str]) -> Path:
+    """Record what the exam of a run has `found` as ``docs/figures/exam.json``, with its plot, and keep it under
+    ``docs/results/NAME``."""
+    name = run.resolve().name
     kept = docs / "results" / name
     kept.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(run / EXAM, kept / EXAM)
+    (kept / EXAM).write_text(json.dumps(found, indent=1) + "\n")
     draw(found, docs / "images" / f"exam-{name}.png")
     picture = f"![Exactly right by difficulty, medium, words and way of thinking](docs/images/exam-{name}.png)"
     markdown = "\n\n".join([picture, *(sheet.markdown() for sheet in sheets_of(found))])

@@ -26,6 +26,11 @@ class Sheet:
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
 
+    def beside(self, column: str, cells: Sequence[str]) -> "Sheet":
+        """Return it with one more column."""
+        rows = [(*row, cell) for row, cell in zip(self.rows, cells, strict=True)]
+        return Sheet(self.title, (*self.columns, column), rows)
+
     def table(self) -> Table:
         """Return it for the terminal."""
         table = Table(title=self.title, title_justify="left")
@@ -44,9 +49,11 @@ class Sheet:
 def sheets_of(found: dict[str, Any]) -> list[Sheet]:
     """Return the tables of an exam: `castalia.evals.exam.sit` says what there is."""
     sheets = [_accuracies(title, by_family(found, part)) for part, title in TITLES.items() if found.get(part)]
-    sheets.append(
-        Sheet("beside reference models", ("model", "family", "difficulty", "it", "ours"), [*_references(found)])
-    )
+    if levels := found.get("levels"):
+        chances = {family: sum(cell["chance"] for cell in row.values()) / len(row) for family, row in levels.items()}
+        sheets[0] = sheets[0].beside("guessing", [f"{chances[row[0]]:.0%}" for row in sheets[0].rows])
+    columns = ("model", "family", "difficulty", "it", "ours")
+    sheets.append(Sheet("beside reference models", columns, [*_references(found)]))
     if "audit" in found:
         columns = ("what was asked about", "questions", "trained on", "the same", "nearly the same")
         rows = [
@@ -70,7 +77,7 @@ def _accuracies(title: str, table: dict[str, dict[str, float]]) -> Sheet:
 
 
 def _references(found: dict[str, Any]) -> Iterable[Sequence[str]]:
-    for name, rows in found["references"].items():
+    for name, rows in found.get("references", {}).items():
         if "missing" in rows:
             yield name, f"not installed: {', '.join(rows['missing'])}", "", "", ""
             continue

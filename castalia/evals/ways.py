@@ -29,6 +29,11 @@ def learned_ways(data: DataConfig, actions: Mapping[str, Action]) -> dict[str, S
     return {"medium": OneChain()} | ways if ways else {}
 
 
+def usual_way(data: DataConfig, actions: Mapping[str, Action]) -> Strategy:
+    """Return how a model that has learned from `data` is examined: by one chain, that may act if it has learned to."""
+    return OneChain(thinking=Thinking(actions=actions if data.acts else None))
+
+
 def compare_ways(
     engine: Engine,
     tasks: dict[str, Task],

@@ -16,24 +16,29 @@ def risen(chance: float, how_far: Values) -> Values:
 
 @dataclass(frozen=True)
 class Sigmoid:
-    """R(L) = chance + (1 - chance) / (1 + exp(k (L - L0))) (as in the OLMo ladder, arXiv 2412.04403)."""
+    """R(L) = chance + (1 - chance) / (1 + (L / L0)^k): a sigmoid of the logarithm of the loss.
+
+    Of the loss itself (as in the OLMo ladder, arXiv 2412.04403) it would say that no loss, however small, makes all
+    answers right; without any loss they are.
+    """
 
     chance: float = 0.0
-    name: ClassVar[str] = "sigmoid of loss"
-    parameters: ClassVar[tuple[str, ...]] = ("L0", "log_k")
+    name: ClassVar[str] = "sigmoid of log loss"
+    parameters: ClassVar[tuple[str, ...]] = ("log_L0", "log_k")
     in_logs: ClassVar[bool] = False
 
     def at(self, parameters_P: Values, x: Values) -> Values:
         """Return the accuracy at every loss, [N]."""
         middle, log_steepness = parameters_P
-        return risen(self.chance, np.exp(log_steepness) * (middle - x))
+        return risen(self.chance, np.exp(log_steepness) * (middle - np.log(x)))
 
     def solve(self, x: Values, y_N: Values, near_P: Values | None = None) -> Values:
-        """Return L0 and log k, by least squares from several beginnings."""
-        width = max(float(np.ptp(x)), 1e-6)
-        middles = np.linspace(x.min() - width, x.max() + width, 7)
-        starts = [[m, np.log(s / width)] for m in middles for s in (1, 4, 16)] if near_P is None else [near_P]
-        tries = [least_squares(lambda p_P: self.at(p_P, x) - y_N, start) for start in starts]
+        """Return log L0 and log k, by least squares from several beginnings; k is from 0.1 to 20."""
+        logs = np.log(x)
+        bounds = [logs.min() - 5, np.log(0.1)], [logs.max() + 5, np.log(20.0)]
+        starts = [[middle, np.log(k)] for middle in (logs.min() - 1, logs.min(), logs.mean()) for k in (0.5, 2.0, 8.0)]
+        chosen = starts if near_P is None else [list(np.clip(near_P, *bounds))]
+        tries = [least_squares(lambda p_P: self.at(p_P, x) - y_N, start, bounds=bounds) for start in chosen]
         return min(tries, key=lambda found: found.cost).x
 
 

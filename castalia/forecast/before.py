@@ -48,15 +48,18 @@ def forecast_run(
     """
     if (directory / "metrics.jsonl").exists():
         raise RecipeError(f"{directory} has begun: a forecast is written before its run; choose another --out")
-    if 1 not in stretches or min(stretches) <= 0:
+    stretches = sorted(set(stretches))
+    if 1 not in stretches or not 0 < stretches[0] <= stretches[-1] < float("inf"):
         raise RecipeError("--stretches are above 0, and 1, what is forecast, is among them")
+    if seeds < 1 or questions < 1:
+        raise RecipeError(f"a ladder has 1 seed and 1 question or more, not {seeds} and {questions}")
     ladder = directory.with_name(f"{directory.name}-ladder")
     runs = [(share, seeds * sum(stretches)) for share in HALVINGS]
     small, largest = settle(recipe, ladder, minutes, runs, most=LARGEST)
     sizes = [largest * share for share in HALVINGS]
     climbed = climb(small, ladder, sizes, range(seeds), stretches=stretches, questions=questions, report=report)
     rungs = [rung for rung in climbed if rung.stretch == 1]
-    forecasts = foresee(rungs, rungs[-1].flops / sizes[-1])
+    forecasts = [replace(one, questions=questions) for one in foresee(rungs, rungs[-1].flops / sizes[-1])]
     write_forecasts(directory / FORECAST, forecasts)
     return forecasts
 

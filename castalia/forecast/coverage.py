@@ -10,6 +10,8 @@ from scipy.special import betaln
 
 from castalia.forecast.fits import RESAMPLES, Fit, Values
 
+LEAST_PROBLEMS = 10
+
 
 @dataclass(frozen=True)
 class BetaBinomial:
@@ -43,11 +45,11 @@ class BetaBinomial:
 def fit_coverage(solved: Sequence[int], attempts: int, *, resamples: int = RESAMPLES, seed: int = 0) -> Fit:
     """Fit problems of which each was tried `attempts` times and solved `solved` times. Intervals resample problems.
 
-    Raises ValueError for fewer than 10 problems.
+    Raises ValueError for fewer than `LEAST_PROBLEMS`.
     """
     solved_N = np.asarray(solved, float)
-    if len(solved_N) < 10:
-        raise ValueError(f"pass rates of 10 problems or more are needed, not {len(solved_N)}")
+    if len(solved_N) < LEAST_PROBLEMS:
+        raise ValueError(f"pass rates of {LEAST_PROBLEMS} problems or more are needed, not {len(solved_N)}")
     form, tried_N = BetaBinomial(), np.full(len(solved_N), float(attempts))
     parameters_P = form.solve(tried_N, solved_N)
     rng = np.random.default_rng(seed)

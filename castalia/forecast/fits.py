@@ -55,16 +55,20 @@ class Fit:
         """Return y at every place, [N]."""
         return self.form.at(self.parameters_P, np.asarray(x, float))
 
-    def interval(self, x: Values, share: float = 0.9, *, of_runs: bool = False) -> tuple[Values, Values]:
-        """Return the lower and upper end, [N] each, that hold the curve with probability `share`.
+    def sample(self, x: Values, *, of_runs: bool = False) -> Values:
+        """Return what y might be at every place, by every resample, [R, N].
 
-        With `of_runs` they hold what a run will measure there: the curve is never measured without noise.
+        With `of_runs` it is what a run would measure there: the curve is never measured without noise.
         """
         y_RN = np.stack([self.form.at(row, np.asarray(x, float)) for row in self.resampled_RP])
-        if of_runs:
-            noise_R1 = (self.spread_R * np.random.default_rng(0).standard_normal(len(y_RN)))[:, None]
-            y_RN = y_RN * np.exp(noise_R1) if self.form.in_logs else y_RN + noise_R1
-        low_N, high_N = np.quantile(y_RN, [(1 - share) / 2, (1 + share) / 2], axis=0)
+        if not of_runs:
+            return y_RN
+        noise_R1 = (self.spread_R * np.random.default_rng(0).standard_normal(len(y_RN)))[:, None]
+        return y_RN * np.exp(noise_R1) if self.form.in_logs else y_RN + noise_R1
+
+    def interval(self, x: Values, share: float = 0.9, *, of_runs: bool = False) -> tuple[Values, Values]:
+        """Return the lower and upper end, [N] each, that hold what `sample` returns with probability `share`."""
+        low_N, high_N = np.quantile(self.sample(x, of_runs=of_runs), [(1 - share) / 2, (1 + share) / 2], axis=0)
         return low_N, high_N
 
 
@@ -72,7 +76,8 @@ def fit(form: Form, x: Values, y: Values, *, resamples: int = RESAMPLES, seed: i
     """Fit a form to N points, and again to resamples of them. Raises ValueError for too few points.
 
     A resample has the curve's values with normal noise. How large the noise is is known no better than so few points
-    tell, so it is drawn too: s² (N - P) / χ², as in Student's t.
+    tell, so it is drawn too: s² (N - P) / χ², as in Student's t. Fits to the same N points with the same seed are drawn
+    together: where their residuals go together, as those of two families of which one run knew more, so do resamples.
     """
     x, y_N = np.asarray(x, float), np.asarray(y, float)
     freedom = len(y_N) - len(form.parameters)
@@ -82,8 +87,9 @@ def fit(form: Form, x: Values, y: Values, *, resamples: int = RESAMPLES, seed: i
     fitted_N = form.at(parameters_P, x)
     residuals_N = np.log(y_N / fitted_N) if form.in_logs else y_N - fitted_N
     rng = np.random.default_rng(seed)
-    spread_R = np.sqrt((residuals_N**2).sum() / rng.chisquare(freedom, resamples))
-    noise_RN = spread_R[:, None] * rng.standard_normal((resamples, len(y_N)))
+    noise_RN = rng.standard_normal((resamples, len(y_N), len(y_N))) @ residuals_N
+    noise_RN /= np.sqrt(chi_squared_R := rng.chisquare(freedom, resamples))[:, None]
+    spread_R = np.sqrt((residuals_N**2).sum() / chi_squared_R)
     drawn_RN = fitted_N * np.exp(noise_RN) if form.in_logs else fitted_N + noise_RN
     resampled_RP = np.stack([form.solve(x, drawn_N, parameters_P) for drawn_N in drawn_RN])
     return Fit(form, parameters_P, resampled_RP, spread_R, r_squared(y_N, fitted_N))

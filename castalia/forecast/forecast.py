@@ -62,6 +62,8 @@ class Forecast:
     share: float = 0.9
     in_points: bool = False
     """Whether what is forecast is a share from 0 to 1, whose errors are differences; otherwise they are ratios."""
+    questions: int = 50
+    """Exam questions a family and difficulty that it was fitted to, and is to be checked by."""
     written: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
     @classmethod

@@ -9,9 +9,9 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from castalia.data.catalog import build_task
+from castalia.data.catalog import tasks_of
 from castalia.engine.engine import Engine
-from castalia.errors import CheckpointError, DataError
+from castalia.errors import CheckpointError, DataError, RecipeError
 from castalia.evals.examine import examine
 from castalia.evals.losses import held_out_losses
 from castalia.model.config import ModelConfig
@@ -49,6 +49,10 @@ class Rung:
     """Share of the families in the tokens that are learned: by these the loss is the mean of theirs."""
     stretch: float = 1.0
     """How many times as many positions as the rules give."""
+    questions: int = 50
+    """Questions that were asked a family and difficulty."""
+    asked: int = 150
+    """Questions that were asked a family."""
 
 
 def sized(recipe: Recipe, size: float, stretch: float = 1) -> Recipe:
@@ -121,11 +125,15 @@ def climb(
 ) -> list[Rung]:
     """Run and measure `recipe` in every size, with every stretch and seed, in `directory`.
 
-    What is done is not done again, and what was interrupted goes on.
+    What is done is not done again, and what was interrupted goes on. Raises RecipeError if there are runs of another
+    recipe.
     """
     rungs = []
     directory.mkdir(parents=True, exist_ok=True)
-    replace_file(directory / "recipe.json", json.dumps(recipe.to_json(), indent=1))
+    path, said = directory / "recipe.json", json.dumps(recipe.to_json(), indent=1)
+    if path.exists() and path.read_text() != said and any(directory.glob("size-*")):
+        raise RecipeError(f"{directory} holds a ladder of another recipe: choose another --out, or delete it")
+    replace_file(path, said)
     for size, stretch, seed in product(sorted(sizes), sorted(stretches), seeds):
         name = f"size-{size:g}" + (f"-stretch-{stretch:g}" if stretch != 1 else "") + f"-seed-{seed}"
         path = directory / name / RUNG
@@ -135,7 +143,11 @@ def climb(
             pretrain(made, path.parent, report=lambda line, name=name: report(name, line), warn=lambda text: None)
             rung = replace(measure(path.parent, size, seed, questions), stretch=stretch)
             replace_file(path, json.dumps(asdict(rung), indent=1))
-        rungs.append(Rung(**json.loads(path.read_text())))
+        rung = Rung(**json.loads(path.read_text()))
+        if rung.questions != questions:
+            rung = replace(measure(path.parent, size, seed, questions), stretch=stretch)
+            replace_file(path, json.dumps(asdict(rung), indent=1))
+        rungs.append(rung)
     return rungs
 
 
@@ -173,7 +185,7 @@ def measure(directory: Path, size: float, seed: int, questions: int) -> Rung:
     if not lines:
         raise CheckpointError(f"{directory} has not measured a held-out loss yet")
     model, perception = load_model(directory, after_school=True)
-    tasks = {name: build_task(name) for name in sorted(recipe.data.mixture)}
+    tasks = tasks_of(sorted(recipe.data.mixture))
     exam = examine(Engine(model, perception), tasks, difficulties=recipe.data.difficulties, n=questions).to_json()
     chances = {
         family: sum(row["chance"] for row in rows.values()) / len(rows) for family, rows in exam["families"].items()
@@ -190,4 +202,6 @@ def measure(directory: Path, size: float, seed: int, questions: int) -> Rung:
         exam["means"],
         chances,
         losses.shares,
+        questions=questions,
+        asked=questions * len(set(recipe.data.difficulties)),
     )

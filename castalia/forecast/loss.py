@@ -15,6 +15,41 @@ EXPONENTS = np.linspace(0.05, 1.25, 13)
 """Where exponents are looked for first: with them given, all else is linear (arXiv 2603.22339)."""
 POLISHED = 3
 """How many of the best of these are polished."""
+BEND = 0.05
+"""How much ladders bend: the standard deviation of β, by the first ladders that were checked (docs/log.md)."""
+
+
+@dataclass(frozen=True)
+class BentPower:
+    """log L = log A - α x + β x², x = log(C / reach): along a ladder, a power law that may bend.
+
+    A floor bends it upwards, a family that is just being learned downwards. Four sizes hardly tell which, so a bend is
+    held to be small, as likely either way, until points say otherwise (ridge: β ~ N(0, `BEND`²) beside their noise).
+    `reach` is the largest compute that is fitted. Where it would turn upwards it stays as low as it was.
+    """
+
+    reach: float = 1.0
+    name: ClassVar[str] = "power law that may bend"
+    parameters: ClassVar[tuple[str, ...]] = ("log_A", "alpha", "beta")
+    in_logs: ClassVar[bool] = True
+
+    def at(self, parameters_P: Values, x: Values) -> Values:
+        """Return the loss at every compute, [N]."""
+        log_amount, alpha, beta = parameters_P
+        logs = np.log(x / self.reach)
+        if beta > 0:
+            logs = np.minimum(logs, alpha / (2 * beta))
+        return np.exp(log_amount - alpha * logs + beta * logs**2)
+
+    def solve(self, x: Values, y_N: Values, near_P: Values | None = None) -> Values:
+        """Return the parameters."""
+        logs = np.log(x / self.reach)
+        rows_NP = np.stack([np.ones_like(logs), -logs, logs**2], 1)
+        straight, *_ = np.linalg.lstsq(rows_NP[:, :2], np.log(y_N))
+        noise = np.sqrt(((rows_NP[:, :2] @ straight - np.log(y_N)) ** 2).sum() / max(1, len(y_N) - 2))
+        held = [0.0, 0.0, noise / BEND]
+        found, *_ = np.linalg.lstsq(np.vstack([rows_NP, held]), np.append(np.log(y_N), 0.0))
+        return found
 
 
 @dataclass(frozen=True)
@@ -49,7 +84,7 @@ class LossLaw:
         x_NK = np.asarray(x, float).reshape(len(x), self.terms)
         middle_K = np.exp(np.log(x_NK).mean(0))  # numbers near 1 are solved for best
         scaled_NK = x_NK / middle_K
-        starts = [self._moved(near_P, -np.log(middle_K))] if near_P is not None else self._starts(scaled_NK, y_N)
+        starts = self._starts(scaled_NK, y_N) if near_P is None else self._near(near_P, -np.log(middle_K), y_N)
 
         def apart(parameters_P: Values) -> Values:
             return np.log(self.at(parameters_P, scaled_NK) / y_N)
@@ -74,6 +109,11 @@ class LossLaw:
                 (cost, np.array([logs_P[0], *(v for pair in zip(logs_P[1:], alphas, strict=True) for v in pair)]))
             )
         return [parameters_P for _, parameters_P in sorted(found, key=lambda pair: pair[0])[:POLISHED]]
+
+    def _near(self, near_P: Values, logs_K: Values, y_N: Values) -> list[Values]:
+        """Return the given parameters; where E is next to nothing, which nothing then moves, with some E, too."""
+        moved_P, some = self._moved(near_P, logs_K), float(np.log(y_N.min() / 10))
+        return [moved_P] if moved_P[0] > some - 3 else [moved_P, np.array([some, *moved_P[1:]])]
 
     def _moved(self, parameters_P: Values, logs_K: Values) -> Values:
         """Return the parameters of the same curve over x · exp(`logs_K`)."""

@@ -47,8 +47,10 @@ def growth(rungs: Sequence[Rung], seed: int = 0) -> Fit:
 
 def shared_targets(ladders: Iterable[Sequence[Rung]], count: int = TARGETS) -> list[float]:
     """Return `count` accuracies inside of what all ladders reach. Raises RecipeError where they share nothing."""
+    ladders = list(ladders)
     means = [[mean_accuracy(rung) for rung in rungs] for rungs in ladders]
-    low, high = max(map(min, means)), min(map(max, means))
+    chances = [sum(rungs[0].chances.values()) / len(rungs[0].chances) for rungs in ladders]
+    low, high = max(*map(min, means), max(chances) + 0.02), min(map(max, means))  # below chance nothing grows
     if low >= high:
         raise RecipeError(
             f"nothing to compare: one is never below {low:.0%}, another never above {high:.0%}: more sizes are needed"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from castalia.forecast.forecast import Check, Forecast
+from castalia.forecast.forecast import FORECAST, Check, Forecast, read_forecasts
 from castalia.forecast.ladder import RUNG, Rung, measure
 from castalia.forecast.predict import ACCURACY, LOSS
 from castalia.training.checkpoint import replace_file
@@ -16,13 +16,14 @@ Outcome = dict[str, dict[float, float]]
 """``{what: {FLOPs: value}}``."""
 
 
-def measure_outcome(run: Path, questions: int = 50) -> Outcome:
-    """Measure what a run's school gave, as small runs are measured, and write it down; what is known is read.
+def measure_outcome(run: Path) -> Outcome:
+    """Measure what a run's school gave, as its forecast's small runs were, and write it down; what is known is read.
 
     Raises CheckpointError for a run without a held-out loss.
     """
     lines = read_metrics(run / "metrics.jsonl")
     if not (known := read_outcome(run)) or not lines or lines[-1]["flops"] not in known[LOSS]:
+        questions = next((one.questions for one in read_forecasts(run / FORECAST)), 50)
         rung = measure(run, 1.0, load_recipe_of(run).training.seed, questions)
         replace_file(run / RUNG, json.dumps(asdict(rung), indent=1))
     return read_outcome(run)

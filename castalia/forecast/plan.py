@@ -11,7 +11,7 @@ from castalia.errors import RecipeError
 from castalia.forecast.devices import Cluster, activation_bytes, state_bytes
 from castalia.forecast.fits import Values
 from castalia.forecast.forecast import Expectation
-from castalia.forecast.ladder import Rung, position_cost, shaped, step_cost
+from castalia.forecast.ladder import Rung, position_cost, shaped, sized, step_cost
 from castalia.forecast.loss import LossLaw
 from castalia.forecast.predict import ACCURACY, LOSS, Law, laws
 from castalia.model.flops import parameters
@@ -85,6 +85,7 @@ class Planner:
         # What a typical step costs, put right by what the rungs' steps did cost.
         counted = [rung.flops / rung.positions / position_cost(shaped(recipe, rung.size)) for rung in rungs]
         self.counted = float(np.median(counted))
+        self.filled = float(np.median([_filled(sized(recipe, rung.size, rung.stretch), rung) for rung in rungs]))
         self.costs_J = self.counted * np.array([position_cost(made) for made in self.shapes])
         self.positions = float(np.median([rung.positions / rung.stretch / rung.size**0.5 for rung in rungs]))
 
@@ -98,10 +99,10 @@ class Planner:
         made, (size, positions) = self.shapes[best], x_JK[best]
         rows = self.recipe.feed.rows * (positions / self.positions) ** 0.5  # as in a ladder
         made = replace(made, feed=replace(made.feed, rows=max(1, round(rows / made.feed.streams)) * made.feed.streams))
-        steps = max(1, round(flops / (self.counted * step_cost(made))))
+        steps = max(1, round(flops / (self.counted * self.filled * step_cost(made))))
         made = replace(made, training=replace(made.training, steps=steps))
         hours = cluster.hours(flops)
-        families = sorted(self.rungs[0].losses)
+        families = sorted(self.rungs[0].accuracies)
         return Plan(
             made,
             flops,
@@ -120,7 +121,7 @@ class Planner:
 
         Raises RecipeError where no budget is expected to, or for a family that the ladder does not have.
         """
-        names = sorted(self.rungs[0].losses)
+        names = sorted(self.rungs[0].accuracies)
         if family and family not in names:
             raise RecipeError(f"the ladder has no {family}: {', '.join(names)}")
         loss = self.laws[LOSS].fit
@@ -143,6 +144,11 @@ class Planner:
         if fit.form.in_logs:
             return Expectation(flops, value, low, high)
         return Expectation(flops, value, max(0.0, low), min(1.0, high))
+
+
+def _filled(recipe: Recipe, rung: Rung) -> float:
+    """Return the share of a batch that positions filled: rows end with what no document fits into."""
+    return rung.positions / ((recipe.training.steps or 1) * recipe.feed.rows * recipe.feed.length)
 
 
 def budget(text: str) -> float:

@@ -8,10 +8,10 @@ import numpy as np
 
 from castalia.errors import RecipeError
 from castalia.forecast.accuracy import Sigmoid
-from castalia.forecast.fits import RESAMPLES, Curve, Fit, Values, fit, r_squared
+from castalia.forecast.fits import RESAMPLES, Curve, Fit, Form, Values, fit, r_squared
 from castalia.forecast.forecast import Forecast
 from castalia.forecast.ladder import Rung
-from castalia.forecast.loss import LossLaw
+from castalia.forecast.loss import BentPower
 
 FLOPS = "FLOPs"
 LOSS, ACCURACY = "loss", "accuracy"
@@ -46,15 +46,33 @@ class Chain:
         return self.second.at(parameters_P[P:], self.first.at(parameters_P[:P], x))
 
 
-def chained(first: Fit, second: Fit) -> Fit:
-    """Return the fit of one after the other; what is uncertain in both is uncertain in it."""
-    return Fit(
-        Chain(first.form, second.form),
-        np.concatenate([first.parameters_P, second.parameters_P]),
-        np.concatenate([first.resampled_RP, second.resampled_RP], 1),
-        second.spread_R,
-        second.r_squared,
-    )
+@dataclass(frozen=True)
+class ChainedFit(Fit):
+    """The fit of one curve after another. What is uncertain in both is uncertain in it, and what a run's luck does to
+    the first it does to the second; `asked` is the number of questions that the second is a share of."""
+
+    first: Fit
+    second: Fit
+    asked: int
+
+    @classmethod
+    def of(cls, first: Fit, second: Fit, asked: int) -> "ChainedFit":
+        """Return the fit of `second` after `first`."""
+        parameters_P = np.concatenate([first.parameters_P, second.parameters_P])
+        resampled_RP = np.concatenate([first.resampled_RP, second.resampled_RP], 1)
+        form = Chain(first.form, second.form)
+        return cls(form, parameters_P, resampled_RP, second.spread_R, second.r_squared, first, second, asked)
+
+    def sample(self, x: Values, *, of_runs: bool = False) -> Values:
+        """Return what y might be at every place, by every resample, [R, N]."""
+        inner_RN, rows_RP = self.first.sample(x, of_runs=of_runs), self.second.resampled_RP
+        y_RN = np.stack([self.second.form.at(row, inner_N) for row, inner_N in zip(rows_RP, inner_RN, strict=True)])
+        if not of_runs:
+            return y_RN
+        likely_RN = (self.asked * y_RN + 0.5) / (self.asked + 1)  # none or all right of so many says little
+        drawn_RN = np.sqrt(likely_RN * (1 - likely_RN) / max(1, self.asked))
+        noise_R1 = np.random.default_rng(1).standard_normal((len(y_RN), 1))
+        return y_RN + noise_R1 * np.maximum(self.spread_R[:, None], drawn_RN)
 
 
 @dataclass(frozen=True)
@@ -82,14 +100,14 @@ class Mean:
         return sum((share * curve.at(row, x) for share, curve, row in rows), np.zeros(len(x)))
 
 
-def mean_of(fits: Sequence[Fit], shares: Sequence[float], x: Values, y_N: Values, seed: int = 0) -> Fit:
+def mean_of(fits: Sequence[Fit], shares: Sequence[float], x: Values, y_N: Values) -> Fit:
     """Return the fit of a mean by those of its parts; `y_N`, what was measured of it, says how far runs lie apart."""
     form = Mean(tuple(one.form for one in fits), tuple(shares))
     parameters_P = np.concatenate([one.parameters_P for one in fits])
     fitted_N = form.at(parameters_P, np.asarray(x, float))
     freedom, resamples = len(y_N) - len(fits[0].parameters_P), len(fits[0].spread_R)
     apart = float((np.log(y_N / fitted_N) ** 2).sum())
-    spread_R = np.sqrt(apart / np.random.default_rng(seed).chisquare(freedom, resamples))
+    spread_R = np.sqrt(apart / np.random.default_rng(0).chisquare(freedom, resamples))
     resampled_RP = np.concatenate([one.resampled_RP for one in fits], 1)
     return Fit(form, parameters_P, resampled_RP, spread_R, r_squared(y_N, fitted_N))
 
@@ -102,7 +120,7 @@ def foresee(rungs: Sequence[Rung], flops: float) -> list[Forecast]:
     compute_N = np.array([rung.flops for rung in rungs])
     return [
         Forecast.make(name, FLOPS, law.fit, list(zip(compute_N.tolist(), law.measured, strict=True)), [flops])
-        for name, law in laws(rungs, compute_N, LossLaw(terms=1)).items()
+        for name, law in laws(rungs, compute_N, BentPower(float(compute_N.max()))).items()
     ]
 
 
@@ -114,7 +132,7 @@ class Law:
     measured: list[float]
 
 
-def laws(rungs: Sequence[Rung], x: Values, form: LossLaw, resamples: int = RESAMPLES) -> dict[str, Law]:
+def laws(rungs: Sequence[Rung], x: Values, form: Form, resamples: int = RESAMPLES) -> dict[str, Law]:
     """Return how loss, and loss and accuracy of every family, follow from `x` ([N] or [N, K], a row for every rung).
 
     Raises RecipeError for too few rungs.
@@ -125,19 +143,21 @@ def laws(rungs: Sequence[Rung], x: Values, form: LossLaw, resamples: int = RESAM
             f"a forecast needs {enough} runs or more to be fitted to, not {len(rungs)}: more sizes, or more seeds"
         )
 
-    def law(measured: list[float], seed: int) -> Law:
-        return Law(fit(form, x, np.array(measured), seed=seed, resamples=resamples), measured)
-
-    families = sorted(rungs[0].losses)
-    losses = {family: law([rung.losses[family] for rung in rungs], n) for n, family in enumerate(families, 1)}
+    families, shares = sorted(rungs[0].losses), rungs[0].shares
+    losses = {family: _law(form, x, [rung.losses[family] for rung in rungs], resamples) for family in families}
     # Families are learned at rates of their own: their sum bends where none of them does.
     measured = [rung.loss for rung in rungs]
-    shares = [rungs[0].shares[family] for family in families]
-    found = {LOSS: Law(mean_of([losses[family].fit for family in families], shares, x, np.array(measured)), measured)}
-    for number, family in enumerate(families, 1):
-        loss = found[f"{LOSS} {family}"] = losses[family]
+    fits = [losses[family].fit for family in families]
+    mean = mean_of(fits, [shares[family] for family in families], x, np.array(measured))
+    found = {LOSS: Law(mean, measured)} | {f"{LOSS} {family}": law for family, law in losses.items()}
+    for family, chance in rungs[0].chances.items():
         accuracies = [rung.accuracies[family] for rung in rungs]
-        by_loss = Sigmoid(rungs[0].chances[family])
-        accuracy = fit(by_loss, np.array(loss.measured), np.array(accuracies), seed=number, resamples=resamples)
-        found[f"{ACCURACY} {family}"] = Law(chained(loss.fit, accuracy), accuracies)
+        by_loss = Sigmoid(min(chance, *accuracies))
+        accuracy = _law(by_loss, np.array(losses[family].measured), accuracies, resamples)
+        asked = min(rung.asked for rung in rungs)
+        found[f"{ACCURACY} {family}"] = Law(ChainedFit.of(losses[family].fit, accuracy.fit, asked), accuracies)
     return found
+
+
+def _law(form: Form, x: Values, measured: list[float], resamples: int) -> Law:
+    return Law(fit(form, x, np.array(measured), resamples=resamples), measured)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from castalia.errors import CastaliaError
-from castalia.forecast.coverage import fit_coverage
+from castalia.forecast.coverage import LEAST_PROBLEMS, fit_coverage
 from castalia.forecast.fits import fit
 from castalia.forecast.forecast import FORECAST, Forecast, read_forecasts
 from castalia.forecast.outcome import read_outcome
@@ -22,6 +22,8 @@ BLOCKS = 16
 """Of so many blocks of steps each is one point of what was practised: a single step's replies are few."""
 KNOWN = 0.25
 """Share of homework from which its end is foretold."""
+LEAST_SAMPLES = 4
+"""Of fewer attempts a problem nothing is foretold."""
 POWERS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 """Numbers of attempts of which pass@k is drawn."""
 CAPTIONS = {
@@ -76,8 +78,11 @@ def _right(lines: Sequence[dict[str, Any]]) -> float:
 def attempts_plots(metrics: Sequence[dict[str, Any]]) -> list[Plot]:
     """Return pass@k of every task as homework last measured it, foretold from a few of the attempts."""
     last = next((line for line in reversed(metrics) if "right" in line and "samples" in line), None)
-    tasks = last["right"].get("held_out", {}) if last else {}
-    return [coverage_plot(task, last["samples"], tuple(counts)) for task, counts in tasks.items() if last]
+    if last is None or last["samples"] < LEAST_SAMPLES:
+        return []
+    tasks: dict[str, list[int]] = last["right"].get("held_out", {})
+    enough = {task: tuple(counts) for task, counts in tasks.items() if len(counts) >= LEAST_PROBLEMS}
+    return [coverage_plot(task, last["samples"], counts) for task, counts in enough.items()]
 
 
 @lru_cache(maxsize=32)

@@ -4,30 +4,28 @@ from collections.abc import Mapping, Sequence
 
 from rich.table import Table
 
+from castalia.evals.sheets import Sheet
 from castalia.forecast.devices import Cluster
 from castalia.forecast.forecast import Check, Forecast
 from castalia.forecast.multiplier import Multiplier
 from castalia.forecast.plan import FAR, Plan
 
 
-def forecast_table(forecasts: Sequence[Forecast], checks: Mapping[str, Check] | None = None) -> Table:
+def forecast_sheet(forecasts: Sequence[Forecast], checks: Mapping[str, Check] | None = None) -> Sheet:
     """Return the table of forecasts, each with its interval, and, where there are `checks`, with what was measured."""
     target = forecasts[0].targets[0]
-    title = f"forecast at {target.x:.3g} {forecasts[0].along}, written {forecasts[0].written}"
-    table = Table(title=title, title_justify="left")
     columns = ("", "expected", f"{forecasts[0].share:.0%} interval", *(("measured", "error") if checks else ()))
-    for name in columns:
-        table.add_column(name, justify="right" if name else "left")
+    rows = []
     for forecast in forecasts:
         check = (checks or {}).get(forecast.of)
         at = check.expected if check else forecast.targets[0]
         write = "{:.0%}".format if forecast.in_points else "{:.4f}".format
-        cells = [write(at.value), f"{write(at.low)} to {write(at.high)}"]
+        cells = [forecast.of, write(at.value), f"{write(at.low)} to {write(at.high)}"]
         if check:
             unit = " points" if forecast.in_points else " %"
             cells += [write(check.measured), f"{check.error:+.1f}{unit}{'' if check.inside else ', outside'}"]
-        table.add_row(forecast.of, *cells)
-    return table
+        rows.append([*cells, "", ""][: len(columns)])
+    return Sheet(f"forecast at {target.x:.3g} {forecasts[0].along}, written {forecasts[0].written}", columns, rows)
 
 
 def plan_table(made: Plan, cluster: Cluster) -> Table:

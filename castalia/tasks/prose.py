@@ -1,6 +1,7 @@
 """Prose: what people have written, in passages: what a word means, and which words its definition ends with."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from castalia.document import Document, Part
 from castalia.errors import TaskError
@@ -11,10 +12,12 @@ ENDING, SHORTEST = 2, 5
 """Words that are left out at the end of a passage, and words it must have at least."""
 LONGEST = 140
 """Characters: longer passages are cut after a word."""
+ASKED = 8
+"""Of so many passages one is asked about where they are learned from; the others are just read to their end."""
 
 
 class Prose:
-    """Passages under their headings, learned as a whole but for their end, which is to be told from others.
+    """Passages under their headings, learned as a whole; a question asks which end, of several, a passage has.
 
     There are as many other endings as the difficulty says, of other passages. The held-out split has passages whose
     words training has nowhere; ``out_of_range`` gives such ones without their heading.
@@ -55,8 +58,11 @@ class Prose:
         return score_exact(example.questions[index], reply)
 
     def trace(self, example: Example, *, acting: bool = False) -> Document:
-        """Return the passage and its end, learned."""
-        return trace(example, acting=acting)
+        """Return the passage to its end; of some the end is asked for."""
+        if example.seed % ASKED == 0:
+            return trace(example, acting=acting)
+        *named, start = example.context.parts
+        return Document((*named, replace(start, content=f"{start.content} {example.questions[0].answer}")))
 
 
 def _cut(text: str) -> str:

@@ -1,15 +1,21 @@
 """The audit finds what was trained on, also where it was changed a little, and nothing else."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from castalia.document import Document, Image, Part, Speech
-from castalia.evals.audit import audit, to_json
+from castalia.evals.audit import audit, to_json, trained_documents
+from castalia.recipes import load_recipe
 from castalia.tasks.asking import spoken
 from castalia.tasks.charts import Charts
 from castalia.tasks.countdown import Countdown
+from castalia.tasks.material import Passage
 from castalia.tasks.mazes import Mazes
+from castalia.tasks.prose import Prose
 from castalia.tasks.task import Task
+from castalia.training.pretrain import pretrain
 
 
 def shown(content: Image | Speech) -> Document:
@@ -51,3 +57,24 @@ def test_words_are_compared_without_case_and_what_is_missing_is_said() -> None:
     asked, typed = (Document((Part(text, "user"),)) for text in ("Make 24 from 2, 3, 4.", "make 24   from 2, 3, 4."))
     assert to_json(audit([asked], [typed]))["text"]["exact"] == 1
     assert audit([asked], [])["text"].trained == 0
+
+
+def test_a_passage_is_found_by_its_words_not_by_its_question() -> None:
+    text = "number {n} of many things that are told apart by nothing but their number {n}"
+    task = Prose([Passage("lines", str(n), f"thing {n}", text.format(n=n), n % 2 == 0) for n in range(60)])
+    items = [task.sample(seed, 2, "held_out").prompt() for seed in range(20)]
+    (clean,) = audit(items, [task.trace(task.sample(seed, 2)) for seed in range(300)]).values()
+    assert clean.items == 20 and clean.exact == 0
+    (found,) = audit(items, [task.trace(task.sample(seed, 1, "held_out")) for seed in range(400)]).values()
+    assert found.exact + found.near == 20, "the same passages, read to their end or asked about in another way"
+
+
+def test_trained_documents_are_told_as_they_were_written(tmp_path: Path) -> None:
+    data = {"data.mixture": "countdown:1", "data.media": "voice:1,picture:1", "data.reworded": "1"}
+    small = {"model.width": "32", "model.heads": "2", "model.layers": "2", "training.compile": "false"}
+    pretrain(load_recipe("pocket").override(small | data | {"training.steps": "2"}), tmp_path)
+    documents = list(trained_documents(tmp_path))
+    assert documents
+    assert not any(isinstance(part.content, Image | Speech) for document in documents for part in document)
+    items = [Document(tuple(part for part in document if part.author == "user")) for document in documents[:10]]
+    assert audit(items, trained_documents(tmp_path))["text"].exact == 10

@@ -1,13 +1,17 @@
 """A forecast is kept as it was written, is checked against what was measured, and is drawn."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from castalia.errors import DataError, RecipeError
+from castalia.forecast.accuracy import Sigmoid
+from castalia.forecast.fits import fit
 from castalia.forecast.forecast import Forecast, read_forecasts, write_forecasts
 from castalia.forecast.ladder import Rung
+from castalia.forecast.loss import BentPower
 from castalia.forecast.predict import foresee
 
 FLOPS_N = np.geomspace(1e10, 8e10, 4)
@@ -98,3 +102,56 @@ def test_the_loss_of_a_mixture_is_foreseen_by_its_families_where_it_bends() -> N
 
     loss = foresee([mixed(float(flops)) for flops in np.geomspace(1e9, 1e10, 6)], 1e12)[0]
     assert loss.of == "loss" and loss.targets[0].value == pytest.approx(mixed(1e12).loss, rel=0.02)
+
+
+def test_a_share_of_few_questions_is_as_uncertain_as_these_are() -> None:
+    ladder = [replace(one, accuracies={"a": 0.0}, chances={"a": 0.0}, asked=40) for one in rungs()]
+    never = {one.of: one for one in foresee(ladder, 8e11)}["accuracy a"].targets[0]
+    assert never.value < 0.01 and never.high > 0.01, "none right of forty may be one in a hundred"
+    many = {one.of: one for one in foresee([replace(one, asked=40_000) for one in ladder], 8e11)}["accuracy a"]
+    assert many.targets[0].high < 0.002
+
+
+def test_what_a_run_is_lucky_with_in_loss_it_is_lucky_with_in_accuracy() -> None:
+    """The noise of runs' losses widens the interval of accuracy, though accuracy follows loss without noise."""
+    widths = []
+    for noise in (0.002, 0.05):
+        ladder = [replace(one, asked=100_000) for one in rungs(seeds=4, noise=noise)]
+        at = {one.of: one for one in foresee(ladder, 4e11)}["accuracy a"].targets[0]
+        widths.append(at.high - at.low)
+    assert widths[1] > 4 * widths[0]
+
+
+@pytest.mark.parametrize("bend", [-0.03, 0.0, 0.03])
+def test_power_laws_that_bend_either_way_are_inside_their_intervals_as_often_as_claimed(bend: float) -> None:
+    form, compute_N = BentPower(1e12), np.repeat(np.geomspace(1e11, 1e12, 4), 3)
+    truth, target = np.array([0.0, 0.3, bend]), np.array([1e13])
+    inside = 0
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        found = fit(form, compute_N, form.at(truth, compute_N) * np.exp(rng.normal(0, 0.02, 12)), resamples=100)
+        low, high = found.interval(target, of_runs=True)
+        inside += low[0] <= form.at(truth, target)[0] * np.exp(rng.normal(0, 0.02)) <= high[0]
+    assert inside >= 0.75 * 60, inside
+
+
+def test_a_power_law_never_turns_upwards() -> None:
+    form = BentPower(1.0)
+    losses = form.at(np.array([0.0, 0.1, 0.05]), np.geomspace(1, 1e6, 50))
+    assert (np.diff(losses) <= 0).all() and losses[-1] == losses[-2]
+
+
+def test_answers_are_right_where_there_is_no_loss() -> None:
+    form, losses = Sigmoid(0.25), np.array([0.6, 0.5, 0.4, 0.3])
+    accuracies = 0.25 + 0.75 / (1 + (losses / 0.1) ** 1.5)
+    found = form.solve(losses, accuracies)
+    assert form.at(found, np.array([0.05, 1e-6])) == pytest.approx([0.25 + 0.75 / (1 + 0.5**1.5), 1.0], abs=0.01)
+
+
+def test_two_families_of_which_one_run_knew_more_are_drawn_together() -> None:
+    compute_N, noise_N = np.geomspace(1e10, 1e12, 6), np.random.default_rng(0).normal(0, 0.1, 6)
+    form = BentPower(1e12)
+    losses_N = form.at(np.array([0.0, 0.3, 0.0]), compute_N)
+    same, opposite = (fit(form, compute_N, losses_N * np.exp(sign * noise_N)) for sign in (1, -1))
+    levels = [one.resampled_RP[:, 0] - one.parameters_P[0] for one in (same, opposite)]
+    assert np.corrcoef(*levels)[0, 1] < -0.9

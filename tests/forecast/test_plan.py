@@ -9,7 +9,7 @@ import pytest
 
 from castalia.errors import DataError, RecipeError
 from castalia.forecast.devices import DEVICES, Cluster, activation_bytes, cluster_of, state_bytes
-from castalia.forecast.ladder import Rung, read_ladder, shaped, step_cost, write_ladder
+from castalia.forecast.ladder import Rung, read_ladder, sized, step_cost, write_ladder
 from castalia.forecast.plan import Planner, budget
 from castalia.model.flops import parameters
 from castalia.recipes import load_recipe
@@ -17,6 +17,8 @@ from castalia.recipes import load_recipe
 LADDER = load_recipe("ladder")
 H100 = Cluster("h100", DEVICES["h100"], 8, 0.4)
 E, A, ALPHA, B, BETA = 0.1, 60.0, 0.5, 900.0, 0.5
+FILLED, COUNTED = 0.9, 0.95
+"""Share of a batch that positions fill, and what a step costs of what a typical one would."""
 
 
 def truth(size: float, positions: float) -> float:
@@ -27,11 +29,11 @@ def rungs(stretches: tuple[float, ...] = (0.5, 1, 2)) -> list[Rung]:
     """Return a ladder of the recipe's own shapes, whose losses follow a law that is known."""
     made = []
     for size in (1 / 64, 1 / 16, 1 / 4, 1):
-        recipe = shaped(LADDER, size)
-        count = parameters(recipe.model)["total"]
         for stretch in stretches:
-            positions = round(10 * count * stretch)
-            flops = step_cost(recipe) / (recipe.feed.rows * recipe.feed.length) * positions
+            recipe = sized(LADDER, size, stretch)
+            count, steps = parameters(recipe.model)["total"], recipe.training.steps or 0
+            positions = round(FILLED * steps * recipe.feed.rows * recipe.feed.length)
+            flops = COUNTED * steps * step_cost(recipe)
             loss = truth(count, positions) * float(np.exp(np.random.default_rng(len(made)).normal(0, 0.0005)))
             right = 1 / (1 + np.exp(20 * (loss - 0.5)))
             made.append(
@@ -59,7 +61,9 @@ def test_a_recipe_with_its_settings_takes_the_budget(planner: Planner) -> None:
     made = planner.plan(1e15, H100)
     again = LADDER.override({name: str(value) for name, value in made.to_json()["settings"].items()})
     assert again == made.recipe
-    assert step_cost(again) * (again.training.steps or 0) == pytest.approx(1e15, rel=0.01)
+    steps = again.training.steps or 0
+    assert COUNTED * steps * step_cost(again) == pytest.approx(1e15, rel=0.01)
+    assert FILLED * steps * again.feed.rows * again.feed.length == pytest.approx(made.positions, rel=0.06)
 
 
 def test_more_compute_gives_more(planner: Planner) -> None:
@@ -74,7 +78,7 @@ def test_the_budget_for_an_accuracy_gives_it_and_a_smaller_one_does_not(planner:
     assert planner.plan(flops, H100).accuracy >= 0.9 > planner.plan(flops / 1.3, H100).accuracy
     assert planner.budget_for(0.9, "a") == flops
     with pytest.raises(RecipeError, match="no budget is expected to give"):
-        planner.budget_for(0.9999999)
+        planner.budget_for(1.0)
     with pytest.raises(RecipeError, match="the ladder has no b: a"):
         planner.budget_for(0.9, "b")
 

@@ -21,9 +21,7 @@ FLOPS = 64e9
 def rung(flops: float) -> Rung:
     """Return what a run of a ladder with known laws gives."""
     loss = 0.2 + (flops / 1e9) ** -0.5
-    return Rung(
-        1, 0, 1, 1, flops, loss, {"a": loss}, {"a": 1 / (1 + float(np.exp(9 * (loss - 0.5))))}, {"a": 0.0}, {"a": 1.0}
-    )
+    return Rung(1, 0, 1, 1, flops, loss, {"a": loss}, {"a": 1 / (1 + (loss / 0.5) ** 4)}, {"a": 0.0}, {"a": 1.0})
 
 
 def practised(steps: int = 64) -> list[dict[str, Any]]:
@@ -101,7 +99,7 @@ def test_an_outcome_that_is_known_is_not_measured_again(run: Path) -> None:
     assert measure_outcome(run) == read_outcome(run)
     checks = checks_of(foresee([rung(flops) for flops in np.geomspace(1e9, 8e9, 6)], FLOPS), read_outcome(run))
     assert set(checks) == {"loss", "loss a", "accuracy a"}
-    assert all(abs(check.error) < 2 for check in checks.values())
+    assert all(abs(check.error) < 6 for check in checks.values())
 
 
 def test_a_run_without_a_held_out_loss_has_no_outcome(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Prose: passages on their own side, all of them learned, their end told from those of others."""
+"""Prose: passages on their own side, all of them learned, their end told from others."""
 
 from itertools import product
 
@@ -6,7 +6,7 @@ import pytest
 
 from castalia.errors import TaskError
 from castalia.tasks.material import Passage
-from castalia.tasks.prose import ENDING, LONGEST, Prose
+from castalia.tasks.prose import ASKED, ENDING, LONGEST, Prose
 from castalia.tasks.task import DIFFICULTIES, SPLITS
 
 
@@ -43,10 +43,19 @@ def test_the_right_end_stands_anywhere(task: Prose) -> None:
     assert len(places) >= 4
 
 
-def test_the_passage_is_learned_and_the_heading_is_not(task: Prose) -> None:
-    heading, start, question, answer = task.trace(task.sample(1, 2)).parts
+def test_the_passage_is_learned_to_its_end_and_the_heading_is_not(task: Prose) -> None:
+    example = task.sample(1, 2)
+    heading, passage = task.trace(example).parts
+    assert str(heading.content).startswith("thing ") and (heading.learned, passage.learned) == (False, True)
+    assert str(passage.content).endswith(example.questions[0].answer)
+
+
+def test_of_some_the_end_is_asked_for(task: Prose) -> None:
+    asked = [seed for seed in range(80) if len(task.trace(task.sample(seed, 2))) > 2]
+    assert asked == list(range(0, 80, ASKED))
+    heading, start, question, answer = task.trace(task.sample(0, 2)).parts
     assert [part.learned for part in (heading, start, question, answer)] == [False, True, False, True]
-    assert str(heading.content).startswith("thing ") and len(str(answer.content).split()) == ENDING
+    assert len(str(answer.content).split()) == ENDING
 
 
 def test_headings_are_missing_out_of_range(task: Prose) -> None:
