@@ -11,9 +11,10 @@ the held-out loss, `family_loss_error_percent` that of the families' losses, `ac
 accuracies; `coverage_error_points` that of pass@k beyond 16 and up to 160 attempts, foretold from 16;
 `agents_error_points` and `latency_error_points` that of the accuracy of 16 agents, foretold along agents and along
 seconds from 2, 4 and 8 (of what benchmarks/contemplating.py has recorded). `interval_coverage` is the share of all
-these that lie in their intervals of 90 %, in per cent. `compute_ratio` is the compute of the target over that of the
-largest rung. `rates_lost_percent` is by how much the loss in the third size is above what it could be, at the rates
-that are best in the smallest.
+these that lie in their intervals of 90 %, in per cent, `interval_coverage_school` that of losses and accuracies alone,
+`interval_width_percent` and `interval_width_points` are the medians of how far the ends of these lie apart.
+`compute_ratio` is the compute of the target over that of the largest rung. `rates_lost_percent` is by how much the loss
+in the third size is above what it could be, at the rates that are best in the smallest.
 """
 
 import json
@@ -187,13 +188,23 @@ def summary(
     def mean_error(found: list[Check]) -> float:
         return sum(abs(check.error) for check in found) / len(found)
 
+    def inside(found: list[Check]) -> float:
+        return 100 * sum(check.inside for check in found) / len(found)
+
+    def width(found: list[Check], of_ratios: bool) -> float:
+        ends = [(check.expected.low, check.expected.high) for check in found]
+        return 100 * float(np.median([high / low - 1 if of_ratios else high - low for low, high in ends]))
+
     every = [check for _, check in rows] + tries + by["agents"] + by["seconds"]
     flops = sorted(rung.flops for rung in ladders[0])
     figures: dict[str, float] = {
         "loss_error_percent": mean_error([check for of, check in rows if of == LOSS]),
         "family_loss_error_percent": mean_error([check for of, check in rows if of.startswith(f"{LOSS} ")]),
         "accuracy_error_points": mean_error([check for of, check in rows if of.startswith(ACCURACY)]),
-        "interval_coverage": 100 * sum(check.inside for check in every) / len(every),
+        "interval_coverage": inside(every),
+        "interval_coverage_school": inside([check for _, check in rows]),
+        "interval_width_percent": width([check for of, check in rows if not of.startswith(ACCURACY)], of_ratios=True),
+        "interval_width_points": width([check for of, check in rows if of.startswith(ACCURACY)], of_ratios=False),
         "compute_ratio": flops[-1] / flops[-2],
         "seeds": len(ladders),
     }

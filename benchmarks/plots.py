@@ -120,6 +120,31 @@ def forecast_panels(panels: Sequence[tuple[Any, Sequence[tuple[float, float]]]],
     _save(figure, path)
 
 
+def accuracy_by_compute(
+    points: Mapping[str, Sequence[tuple[float, float]]], curves: Mapping[str, Any], path: Path
+) -> None:
+    """Draw accuracy (per cent) over FLOPs, measured and fitted: the first two ladders, and the first beside all others.
+
+    `points` and `curves` (fits of shares) are by the name of the ladder.
+    """
+    import numpy as np
+
+    figure, axes = _pyplot().subplots(1, 2, figsize=(11, 4), sharey=True)
+    names = list(points)
+    for ax, shown in ((axes[0], names[:2]), (axes[1], [names[0], *names[2:]])):
+        for name in shown:
+            flops = [x for x, _ in points[name]]
+            along = np.geomspace(min(flops), max(flops), 50)
+            (line,) = ax.plot(along, 100 * curves[name].at(along), linewidth=1.2, label=name)
+            ax.plot(flops, [y for _, y in points[name]], "o", markersize=3, color=line.get_color())
+        ax.set_xscale("log")
+        ax.set_xlabel("FLOPs")
+        ax.grid(alpha=0.25)
+        ax.legend(fontsize=7, frameon=False)
+    axes[0].set_ylabel("right, mean of families, %")
+    _save(figure, path)
+
+
 def hack_rates(points: Mapping[str, Sequence[tuple[int, float, float]]], path: Path) -> None:
     """Draw how often was cheated and how often right, over steps; a line for every set of defences.
 

@@ -107,36 +107,21 @@ def multiplier(
         json: print one line of JSON instead of a table.
     """
     from castalia.console import console
-    from castalia.forecast.before import settle
-    from castalia.forecast.multiplier import (
-        FACTORS,
-        SIZES,
-        climb_tuned,
-        multipliers,
-        shared_targets,
-        with_parts,
-    )
+    from castalia.forecast.multiplier import climb_all, compared
     from castalia.forecast.tables import multiplier_table
     from castalia.recipes import load_parts, load_recipe
 
     settings = settings_of(None, None, overrides)
     ours, other = (load_recipe(name).override(settings) for name in (recipe, against))
     directory = out or RUNS / f"{ours.name}-against-{other.name}"
-    chosen = {ours.name: ours, other.name: other} | (with_parts(ours, load_parts(against)) if parts else {})
-    share, ladders = minutes_of(budget) / len(chosen), {}
-    runs = [(size, seeds) for size in SIZES] + [(min(SIZES), len(FACTORS))]
     with console.status("runs") as status:
-        for name, one in chosen.items():
 
-            def report(run: str, line: dict[str, Any], name: str = name) -> None:
-                status.update(f"{name}, {run}: step {line['step']}, loss {line['loss']:.3f}")
+        def report(name: str, line: dict[str, Any]) -> None:
+            status.update(f"{name}: step {line['step']}, loss {line['loss']:.3f}")
 
-            place = directory / name.replace(" ", "-")
-            small, largest = settle(one, place, share, runs)
-            sizes = [largest * size for size in SIZES]
-            ladders[name] = climb_tuned(small, place, sizes, range(seeds), questions=questions, report=report)
-    mine = ladders.pop(ours.name)
-    rows = {name: multipliers(mine, rungs, shared_targets([mine, rungs])) for name, rungs in ladders.items()}
+        switched, minutes = load_parts(against) if parts else {}, minutes_of(budget)
+        ladders = climb_all(ours, other, switched, directory, minutes, seeds=seeds, questions=questions, report=report)
+    rows = compared(ladders)
     if json:
         print(jsonlib.dumps({name: [vars(one) for one in its] for name, its in rows.items()}))
         return

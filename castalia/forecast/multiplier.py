@@ -1,6 +1,6 @@
 """The multiplier: how many times as much compute another recipe needs to be as often right, and which part earns it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ import numpy as np
 
 from castalia.errors import RecipeError
 from castalia.forecast.accuracy import Growth
+from castalia.forecast.before import settle
 from castalia.forecast.fits import Fit, Values, fit
 from castalia.forecast.ladder import Rung, climb
 from castalia.training.recipe import Recipe
@@ -101,3 +102,42 @@ def climb_tuned(
 ) -> list[Rung]:
     """Return the rungs of a recipe at its best rates, found at the smallest size."""
     return climb(tuned(recipe, directory, min(sizes), **climbing), directory, sizes, seeds, **climbing)
+
+
+def climb_all(
+    ours: Recipe,
+    other: Recipe,
+    parts: dict[str, dict[str, str]],
+    directory: Path,
+    minutes: float,
+    *,
+    seeds: int = 2,
+    questions: int = 50,
+    report: Callable[[str, dict[str, Any]], None] = lambda name, line: None,
+) -> dict[str, list[Rung]]:
+    """Return the ladders of `ours`, of the `other`, and of `ours` with each of the other's `parts`, by name, in order.
+
+    All have the same share of so many `minutes`, the same sizes within it, seeds, and trials of learning rates.
+    """
+    chosen = {ours.name: ours, other.name: other} | with_parts(ours, parts)
+    runs = [(size, seeds) for size in SIZES] + [(min(SIZES), len(FACTORS))]
+    ladders = {}
+    for name, one in chosen.items():
+        place = directory / name.replace(" ", "-")
+        small, largest = settle(one, place, minutes / len(chosen), runs)
+        sizes = [largest * size for size in SIZES]
+        ladders[name] = climb_tuned(
+            small,
+            place,
+            sizes,
+            range(seeds),
+            questions=questions,
+            report=lambda run, line, name=name: report(name, line),
+        )
+    return ladders
+
+
+def compared(ladders: Mapping[str, Sequence[Rung]]) -> dict[str, list[Multiplier]]:
+    """Return how many times the compute of the first ladder each of the others needs, at accuracies that both reach."""
+    (_, mine), *others = ladders.items()
+    return {name: multipliers(mine, rungs, shared_targets([mine, rungs])) for name, rungs in others}
