@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,10 +26,18 @@ from castalia.model.flops import parameters
 from castalia.rl.measure import before_and_after
 from castalia.training.checkpoint import list_checkpoints, replace_file, save_checkpoint
 from castalia.training.metrics import read_metrics
-from castalia.training.run import HOMEWORK, load_model, load_recipe_of, load_state, load_weights
+from castalia.training.run import (
+    HOMEWORK,
+    SOURCES,
+    load_model,
+    load_recipe_of,
+    load_sources_of,
+    load_state,
+    load_weights,
+)
 
 CARD = "README.md"
-KEPT = ("recipe.json", "tokenizer.json", EXAM, FORECAST, RUNG)
+KEPT = ("recipe.json", "tokenizer.json", SOURCES, EXAM, FORECAST, RUNG)
 """What is copied of a run beside its weights and metrics, where there is such a file."""
 METRICS_LINES = 400
 """Lines of metrics that are kept at most, evenly spaced: what curves are drawn of."""
@@ -162,7 +170,7 @@ def card(directory: Path, made: Published) -> str:
     if forecasts := read_forecasts(directory / FORECAST):
         sheet = forecast_sheet(forecasts, checks_of(forecasts, read_outcome(directory)))
         parts.append("## What was foretold before school began\n\n" + sheet.markdown())
-    parts.append("## What it was made of\n\n" + data_sheet(recipe.data.mixture).markdown())
+    parts.append("## What it was made of\n\n" + data_sheet(recipe.data.mixture, load_sources_of(directory)).markdown())
     parts.append("## Limits\n\n" + _limits(found))
     return "\n\n".join(parts) + "\n"
 
@@ -176,12 +184,12 @@ def homework_sheet(rates: dict[str, dict[str, tuple[float, float]]]) -> Sheet:
     return Sheet("one of k replies right, before and after, held out", ("family", *(f"pass@{k}" for k in ks)), rows)
 
 
-def data_sheet(mixture: Mapping[str, float]) -> Sheet:
-    """Return what a mixture is made of: families, and the sources of what is real in them, with their licences."""
+def data_sheet(mixture: Mapping[str, float], used: Mapping[str, Sequence[str]]) -> Sheet:
+    """Return what a mixture is made of: families, and what is real in them, of the sources `used`, with licences."""
     rows: list[tuple[str, ...]] = []
     for family, share in sorted(mixture.items()):
         part = f"{share / sum(mixture.values()):.0%}"
-        if not (sources := list(_sources(family))):
+        if not (sources := list(_sources(used.get(family, ())))):
             drawn = f"{TASKS[family].what}, made by Castalia" if family in TASKS else "own documents, or another set"
             rows.append((family, part, drawn, "Apache-2.0" if family in TASKS else "", ""))
         for number, source in enumerate(sources):
@@ -190,9 +198,8 @@ def data_sheet(mixture: Mapping[str, float]) -> Sheet:
     return Sheet("families, and whose data they are made of", ("family", "documents", "what", "licence", "by"), rows)
 
 
-def _sources(family: str) -> Iterator[Source]:
-    """Yield the sources that a family is trained on, with what they need."""
-    names = TASKS[family].sources if family in TASKS else ()
+def _sources(names: Iterable[str]) -> Iterator[Source]:
+    """Yield those sources that are trained on, with what they need."""
     for source in map(find, names):
         if not source.evaluation_only:
             yield from (source, *map(find, source.needs))

@@ -71,6 +71,11 @@ def tasks_of(mixture: Iterable[str]) -> dict[str, Task]:
     return {name: build_task(name) for name in mixture if not Path(name).is_dir()}
 
 
+def sources_of(mixture: Iterable[str]) -> dict[str, list[str]]:
+    """Return the names of the sources that the tasks of a mixture are made of on this machine, by task."""
+    return {name: [source.name for source in available(TASKS[name])] for name in mixture if name in TASKS}
+
+
 def _charts(material: list) -> Task:
     from castalia.tasks.charts import Charts
 

@@ -17,14 +17,15 @@ import numpy as np
 from PIL import Image as pillow
 from PIL import ImageFilter
 
-from castalia.data.catalog import build_task
+from castalia.data.catalog import build_task, sources_of
 from castalia.data.mixture import Mixture
 from castalia.document import Content, Document, Image, Speech
+from castalia.errors import DataError
 from castalia.perception.speech import BANDS, frames
 from castalia.rl.practice import hash_of
 from castalia.rl.run import load_homework_of
 from castalia.training.checkpoint import list_checkpoints
-from castalia.training.run import HOMEWORK, load_recipe_of, load_state
+from castalia.training.run import HOMEWORK, load_recipe_of, load_sources_of, load_state
 
 Modality = Literal["text", "picture", "sound"]
 NEAR: dict[Modality, float] = {"text": 0.95, "picture": 0.99, "sound": 0.97}
@@ -175,12 +176,16 @@ def trained_documents(directory: Path) -> Iterator[Document]:
 
     Both are made anew: a document is a function of its index. The few that wait to be packed are among them. Questions
     that were asked by voice, inside the picture or in other words are given as the texts that they were made of.
-    `directory` may be that of homework alone. Raises CheckpointError if it has learned nothing yet.
+    `directory` may be that of homework alone. Raises CheckpointError if it has learned nothing yet, DataError if what
+    it was made of is not what is here.
     """
     school, homework = directory, directory / HOMEWORK
     if (directory / "homework.json").exists():
         school, homework = directory.parent / load_homework_of(directory)[1], directory
     recipe = load_recipe_of(school)
+    used = load_sources_of(school)
+    if used and (missing := {name for names in used.values() for name in names} ^ _here(recipe.data.mixture)):
+        raise DataError(f"{school} was made of other sources than are here: {', '.join(sorted(missing))}")
     written = replace(recipe.data, media={"text": 1.0}, reworded=0.0)
     mixture = Mixture(written, build_task, perception=recipe.perception)
     for index in range(max(indices[-1] for indices in load_state(school)["data"])):
@@ -193,6 +198,10 @@ def trained_documents(directory: Path) -> Iterator[Document]:
         for name in tasks:
             for difficulty in config.difficulties:
                 yield tasks[name].sample(hash_of(config.seed, number), difficulty).prompt()
+
+
+def _here(mixture: Iterable[str]) -> set[str]:
+    return {name for names in sources_of(mixture).values() for name in names}
 
 
 def practised(directory: Path) -> int:

@@ -1,4 +1,4 @@
-"""A run directory: recipe, tokenizer, metrics, checkpoints; made, opened, loaded."""
+"""A run directory: recipe, tokenizer, sources, metrics, checkpoints; made, opened, loaded."""
 
 import dataclasses
 import json
@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from castalia.data.catalog import build_task
+from castalia.data.catalog import build_task, sources_of
 from castalia.data.mixture import Mixture
 from castalia.document import Call, Document
 from castalia.errors import CheckpointError, RecipeError
@@ -19,6 +19,8 @@ from castalia.training.recipe import Recipe
 
 HOMEWORK = "homework"
 """Where, in a run's directory, the run of its homework is."""
+SOURCES = "sources.json"
+"""What the families of a run were made of on the machine where it began."""
 TOKENIZER_DOCUMENTS = 3000
 """Documents the tokenizer is trained on."""
 
@@ -40,6 +42,7 @@ def create_run(recipe: Recipe, directory: Path) -> Recipe:
     texts = (_written(mixture.document(-1 - index)) for index in range(TOKENIZER_DOCUMENTS))
     tokenizer = Tokenizer.train(texts, recipe.vocab_size)
     replace_file(directory / "tokenizer.json", tokenizer.to_json())
+    replace_file(directory / SOURCES, json.dumps(sources_of(recipe.data.mixture), indent=1))
     recipe = _resolve(recipe, tokenizer.vocab_size)
     replace_file(path, json.dumps(recipe.to_json(), indent=2))
     return recipe
@@ -81,6 +84,12 @@ def load_recipe_of(directory: Path) -> Recipe:
     if not path.exists():
         raise CheckpointError(f"{directory} is not a run: it has no recipe.json")
     return Recipe.from_json(json.loads(path.read_text()))
+
+
+def load_sources_of(directory: Path) -> dict[str, list[str]]:
+    """Return what the families of a run were made of; {} for a run that has not written it down."""
+    path = directory / SOURCES
+    return json.loads(path.read_text()) if path.exists() else {}
 
 
 def load_perception(directory: Path) -> Perception:

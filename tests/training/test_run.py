@@ -27,6 +27,7 @@ def test_a_finished_run_holds_all_it_is_made_of_and_nothing_half_done(undisturbe
     assert {path.name for path in undisturbed.iterdir()} == {
         "recipe.json",
         "tokenizer.json",
+        "sources.json",
         "metrics.jsonl",
         "checkpoints",
     }
