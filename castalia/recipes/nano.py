@@ -19,10 +19,10 @@ def recipe() -> Recipe:
         data=DataConfig(
             mixture={
                 "digits": 1.2, "speech": 1.5, "charts": 1.5, "scenes": 1.2, "mazes": 1.4, "countdown": 1.4, "sums": 1.0,
-                "captions": 1.2, "talk": 0.5,
+                "captions": 1.2, "talk": 0.5, "prose": 0.6,
             },
             difficulties=(1, 1, 2, 2, 3, 3, 4, 5, 6),
-            media={"text": 0.84, "voice": 0.08, "picture": 0.08},
+            media={"text": 0.8, "voice": 0.1, "picture": 0.1},
             reworded=0.3,
             acting=0.4,
             acting_in=("mazes", "countdown", "sums"),
