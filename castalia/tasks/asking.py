@@ -1,5 +1,6 @@
 """Asking otherwise: the same question by (synthetic) voice, or written inside the picture."""
 
+import contextlib
 import ctypes
 import math
 import random
@@ -13,6 +14,11 @@ from scipy.signal import resample_poly
 
 from castalia.document import SAMPLE_RATE, Content, Document, Image, Part, Speech
 from castalia.errors import TaskError, nearest
+
+
+class InaudibleError(TaskError):
+    """There is nothing in a text that could be heard."""
+
 
 Medium = Literal["text", "voice", "picture"]
 MEDIA: tuple[Medium, ...] = ("text", "voice", "picture")
@@ -61,8 +67,10 @@ def _by_voice(document: Document, rng: random.Random) -> Document:
     voice = rng.choice(VOICES)
     parts: list[Part] = []
     for part in document:
-        question = _question_of(part)
-        parts.append(part if question is None else replace(part, content=ask_by_voice(question, rng, voice)))
+        if (question := _question_of(part)) is not None:
+            with contextlib.suppress(InaudibleError):  # what cannot be said stays written
+                part = replace(part, content=ask_by_voice(question, rng, voice))
+        parts.append(part)
     return Document(tuple(parts))
 
 
@@ -102,13 +110,14 @@ def blank(width: int = 160, height: int = 16) -> Image:
 def spoken(text: str, voice: str, words_a_minute: int) -> np.ndarray:
     """Return `text` spoken by the eSpeak NG voice: float32 samples at 16 kHz, read-only, silence at the ends cut off.
 
-    Raises TaskError if ``espeakng-loader`` is not installed, the voice unknown, or nothing to be heard in `text`.
+    Raises TaskError if ``espeakng-loader`` is not installed or the voice unknown, InaudibleError if there is nothing to
+    be heard in `text`.
     """
     with _one_at_a_time:
         samples = _synthesise(text, voice, words_a_minute)
     loud = np.flatnonzero(np.abs(samples) > 0.01)
     if not len(loud):
-        raise TaskError(f"nothing to be heard in {text!r}")
+        raise InaudibleError(f"nothing to be heard in {text!r}")
     samples = samples[loud[0] : loud[-1] + 1]
     samples.flags.writeable = False
     return samples

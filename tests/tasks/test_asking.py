@@ -108,3 +108,9 @@ def test_errors_are_clear(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "espeakng_loader", None)
     with pytest.raises(TaskError, match="pip install"):
         ask_by_voice("A sentence said for the first time.", random.Random(0))
+
+
+def test_what_cannot_be_said_stays_written() -> None:
+    document = Document((Part("?!", "user"), Part("What is 3 plus 4?", "user")))
+    written, said = present(document, "voice", random.Random(0))
+    assert written.content == "?!" and isinstance(said.content, Speech)
