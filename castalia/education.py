@@ -26,7 +26,7 @@ from castalia.forecast.before import forecast_run, in_steps, seconds_to_train
 from castalia.forecast.forecast import FORECAST, read_forecasts
 from castalia.forecast.outcome import checks_of, measure_outcome, read_outcome
 from castalia.forecast.scaling import scaling_html
-from castalia.forecast.tables import forecast_sheet
+from castalia.forecast.tables import forecast_sheet, unforetold
 from castalia.rl.guards import CollapseError
 from castalia.rl.homework import Homework
 from castalia.rl.run import is_outdated, practise
@@ -126,6 +126,8 @@ def foretell(recipe: Recipe, directory: Path) -> None:
             console.print(f"school is not forecast: {error}")
         else:
             console.print(forecast_sheet(forecasts).table())
+            if said := unforetold(forecasts):
+                console.print(said, soft_wrap=True)
 
 
 def examine_run(

@@ -42,7 +42,7 @@ def forecast(
     from castalia.console import console
     from castalia.forecast.before import forecast_run
     from castalia.forecast.forecast import FORECAST
-    from castalia.forecast.tables import forecast_sheet
+    from castalia.forecast.tables import forecast_sheet, unforetold
     from castalia.recipes import load_recipe
 
     made = load_recipe(recipe).override(settings_of(None, None, overrides))
@@ -65,6 +65,8 @@ def forecast(
         print(jsonlib.dumps([one.to_json() for one in forecasts]))
         return
     console.print(forecast_sheet(forecasts).table())
+    if said := unforetold(forecasts):
+        console.print(said, soft_wrap=True)
     console.print(f"written to {directory / FORECAST}; after the run: castalia forecast check {directory}")
 
 

@@ -13,7 +13,7 @@ from castalia.forecast.fits import Values
 from castalia.forecast.forecast import Expectation
 from castalia.forecast.ladder import Rung, position_cost, shaped, sized, step_cost
 from castalia.forecast.loss import LossLaw
-from castalia.forecast.predict import ACCURACY, LOSS, Law, laws
+from castalia.forecast.predict import ACCURACY, LOSS, Law, answering, laws
 from castalia.model.flops import parameters
 from castalia.training.recipe import Recipe
 
@@ -102,7 +102,7 @@ class Planner:
         steps = max(1, round(flops / (self.counted * self.filled * step_cost(made))))
         made = replace(made, training=replace(made.training, steps=steps))
         hours = cluster.hours(flops)
-        families = sorted(self.rungs[0].accuracies)
+        families = sorted(answering(self.rungs))
         return Plan(
             made,
             flops,
@@ -121,9 +121,9 @@ class Planner:
 
         Raises RecipeError where no budget is expected to, or for a family that the ladder does not have.
         """
-        names = sorted(self.rungs[0].accuracies)
+        names = sorted(answering(self.rungs))
         if family and family not in names:
-            raise RecipeError(f"the ladder has no {family}: {', '.join(names)}")
+            raise RecipeError(f"the ladder does not answer {family}: {', '.join(names)}")
         loss = self.laws[LOSS].fit
         x_BK = np.stack([x_JK[np.argmin(loss.at(x_JK))] for x_JK in map(self.splits, BUDGETS)])
         rows = [self.laws[f"{ACCURACY} {name}"].fit.at(x_BK) for name in ([family] if family else names)]

@@ -14,6 +14,8 @@ from castalia.forecast.ladder import Rung
 from castalia.forecast.loss import BentPower
 
 FLOPS = "FLOPs"
+SURE = 2.0
+"""Standard deviations above guessing from which on a family is answered."""
 LOSS, ACCURACY = "loss", "accuracy"
 """How forecasts of a run's held-out loss and accuracy begin; of a family's, its name follows."""
 
@@ -113,7 +115,7 @@ def mean_of(fits: Sequence[Fit], shares: Sequence[float], x: Values, y_N: Values
 
 
 def foresee(rungs: Sequence[Rung], flops: float) -> list[Forecast]:
-    """Return forecasts of a run of `flops`: its loss, then loss and accuracy of every family.
+    """Return forecasts of a run of `flops`: its loss, that of every family, the accuracy of those that are answered.
 
     Raises RecipeError for fewer than 4 rungs.
     """
@@ -133,7 +135,7 @@ class Law:
 
 
 def laws(rungs: Sequence[Rung], x: Values, form: Form, resamples: int = RESAMPLES) -> dict[str, Law]:
-    """Return how loss, and loss and accuracy of every family, follow from `x` ([N] or [N, K], a row for every rung).
+    """Return how loss, and loss and accuracy by family, follow from `x` ([N] or [N, K], a row for every rung).
 
     Raises RecipeError for too few rungs.
     """
@@ -150,12 +152,26 @@ def laws(rungs: Sequence[Rung], x: Values, form: Form, resamples: int = RESAMPLE
     fits = [losses[family].fit for family in families]
     mean = mean_of(fits, [shares[family] for family in families], x, np.array(measured))
     found = {LOSS: Law(mean, measured)} | {f"{LOSS} {family}": law for family, law in losses.items()}
-    for family, chance in rungs[0].chances.items():
+    for family in answering(rungs):
+        chance = rungs[0].chances[family]
         accuracies = [rung.accuracies[family] for rung in rungs]
         by_loss = Sigmoid(min(chance, *accuracies))
         accuracy = _law(by_loss, np.array(losses[family].measured), accuracies, resamples)
         asked = min(rung.asked for rung in rungs)
         found[f"{ACCURACY} {family}"] = Law(ChainedFit.of(losses[family].fit, accuracy.fit, asked), accuracies)
+    return found
+
+
+def answering(rungs: Sequence[Rung]) -> list[str]:
+    """Return the families of which some run answers better than by guessing.
+
+    Of the others nobody can say from these runs when they will be learned: their accuracy is not foretold.
+    """
+    found = []
+    for family, chance in rungs[0].chances.items():
+        best = max(rungs, key=lambda rung: rung.accuracies[family])
+        if best.accuracies[family] > chance + SURE * (chance * (1 - chance) / best.asked) ** 0.5:
+            found.append(family)
     return found
 
 

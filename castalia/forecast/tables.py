@@ -9,6 +9,7 @@ from castalia.forecast.devices import Cluster
 from castalia.forecast.forecast import Check, Forecast
 from castalia.forecast.multiplier import Multiplier
 from castalia.forecast.plan import FAR, Plan
+from castalia.forecast.predict import ACCURACY, LOSS
 
 
 def forecast_sheet(forecasts: Sequence[Forecast], checks: Mapping[str, Check] | None = None) -> Sheet:
@@ -26,6 +27,16 @@ def forecast_sheet(forecasts: Sequence[Forecast], checks: Mapping[str, Check] | 
             cells += [write(check.measured), f"{check.error:+.1f}{unit}{'' if check.inside else ', outside'}"]
         rows.append([*cells, "", ""][: len(columns)])
     return Sheet(f"forecast at {target.x:.3g} {forecasts[0].along}, written {forecasts[0].written}", columns, rows)
+
+
+def unforetold(forecasts: Sequence[Forecast]) -> str:
+    """Return a sentence that names the families whose accuracy is not foretold; "" if there are none."""
+    names = {forecast.of for forecast in forecasts}
+    families = [name.removeprefix(f"{LOSS} ") for name in sorted(names) if name.startswith(f"{LOSS} ")]
+    missing = [family for family in families if f"{ACCURACY} {family}" not in names]
+    if not missing:
+        return ""
+    return f"no small run answers better than by guessing, so that nothing is foretold: {', '.join(missing)}"
 
 
 def plan_table(made: Plan, cluster: Cluster) -> Table:

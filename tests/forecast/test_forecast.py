@@ -13,6 +13,7 @@ from castalia.forecast.forecast import Forecast, read_forecasts, write_forecasts
 from castalia.forecast.ladder import Rung
 from castalia.forecast.loss import BentPower
 from castalia.forecast.predict import foresee
+from castalia.forecast.tables import unforetold
 
 FLOPS_N = np.geomspace(1e10, 8e10, 4)
 
@@ -105,11 +106,18 @@ def test_the_loss_of_a_mixture_is_foreseen_by_its_families_where_it_bends() -> N
 
 
 def test_a_share_of_few_questions_is_as_uncertain_as_these_are() -> None:
-    ladder = [replace(one, accuracies={"a": 0.0}, chances={"a": 0.0}, asked=40) for one in rungs()]
-    never = {one.of: one for one in foresee(ladder, 8e11)}["accuracy a"].targets[0]
-    assert never.value < 0.01 and never.high > 0.01, "none right of forty may be one in a hundred"
+    ladder = [replace(one, accuracies={"a": 0.01}, chances={"a": 0.0}, asked=40) for one in rungs()]
+    rare = {one.of: one for one in foresee(ladder, 8e11)}["accuracy a"].targets[0]
+    assert rare.value < 0.02 and rare.high > 0.03, "one right of forty may be three"
     many = {one.of: one for one in foresee([replace(one, asked=40_000) for one in ladder], 8e11)}["accuracy a"]
-    assert many.targets[0].high < 0.002
+    assert many.targets[0].high < 0.02
+
+
+def test_of_a_family_that_no_run_answers_nothing_is_foretold() -> None:
+    ladder = [replace(one, accuracies={"a": 0.2 + 0.01 * (one.seed - 0.5)}, chances={"a": 0.2}) for one in rungs()]
+    forecasts = foresee(ladder, 8e11)
+    assert [one.of for one in forecasts] == ["loss", "loss a"]
+    assert unforetold(forecasts).endswith("nothing is foretold: a") and unforetold(foresee(rungs(), 8e11)) == ""
 
 
 def test_what_a_run_is_lucky_with_in_loss_it_is_lucky_with_in_accuracy() -> None:

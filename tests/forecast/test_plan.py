@@ -79,7 +79,7 @@ def test_the_budget_for_an_accuracy_gives_it_and_a_smaller_one_does_not(planner:
     assert planner.budget_for(0.9, "a") == flops
     with pytest.raises(RecipeError, match="no budget is expected to give"):
         planner.budget_for(1.0)
-    with pytest.raises(RecipeError, match="the ladder has no b: a"):
+    with pytest.raises(RecipeError, match="the ladder does not answer b: a"):
         planner.budget_for(0.9, "b")
 
 
