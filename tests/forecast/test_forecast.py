@@ -110,7 +110,7 @@ def test_a_share_of_few_questions_is_as_uncertain_as_these_are() -> None:
     rare = {one.of: one for one in foresee(ladder, 8e11)}["accuracy a"].targets[0]
     assert rare.value < 0.02 and rare.high > 0.03, "one right of forty may be three"
     many = {one.of: one for one in foresee([replace(one, asked=40_000) for one in ladder], 8e11)}["accuracy a"]
-    assert many.targets[0].high < 0.02
+    assert many.targets[0].high < 0.025
 
 
 def test_of_a_family_that_no_run_answers_nothing_is_foretold() -> None:
