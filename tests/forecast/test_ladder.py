@@ -1,12 +1,15 @@
 """One dial: a recipe in any size, its compute as asked for, all else by rules."""
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from castalia.forecast.ladder import position_cost, sized
+from castalia.errors import RecipeError
+from castalia.forecast.ladder import climb, position_cost, sized
 from castalia.model.flops import StepShape, step_flops
 from castalia.recipes import load_recipe
 from castalia.training.recipe import Recipe
@@ -55,3 +58,12 @@ def test_minutes_are_shared_where_no_steps_are_given() -> None:
 
 def test_an_encoder_of_pictures_grows_as_the_decoder_does() -> None:
     assert sized(load_recipe("maverick"), 64).model.vision_layers == 4
+
+
+def test_runs_of_another_recipe_are_not_taken_for_a_ladders(tmp_path: Path) -> None:
+    (tmp_path / "size-0.1-seed-0").mkdir()
+    (tmp_path / "recipe.json").write_text(json.dumps(LADDER.to_json(), indent=1))
+    other = LADDER.override({"training.other_lr": "0.02"})
+    with pytest.raises(RecipeError, match="holds a ladder of another recipe"):
+        climb(other, tmp_path, [0.1])
+    assert json.loads((tmp_path / "recipe.json").read_text()) == LADDER.to_json()
