@@ -130,10 +130,10 @@ def climb(
     """
     rungs = []
     directory.mkdir(parents=True, exist_ok=True)
-    path, said = directory / "recipe.json", json.dumps(recipe.to_json(), indent=1)
-    if path.exists() and path.read_text() != said and any(directory.glob("size-*")):
+    path = directory / "recipe.json"
+    if any(directory.glob("size-*")) and Recipe.from_json(json.loads(path.read_text())) != recipe:
         raise RecipeError(f"{directory} holds a ladder of another recipe: choose another --out, or delete it")
-    replace_file(path, said)
+    replace_file(path, json.dumps(recipe.to_json(), indent=1))
     for size, stretch, seed in product(sorted(sizes), sorted(stretches), seeds):
         name = f"size-{size:g}" + (f"-stretch-{stretch:g}" if stretch != 1 else "") + f"-seed-{seed}"
         path = directory / name / RUNG

@@ -66,4 +66,4 @@ def test_runs_of_another_recipe_are_not_taken_for_a_ladders(tmp_path: Path) -> N
     other = LADDER.override({"training.other_lr": "0.02"})
     with pytest.raises(RecipeError, match="holds a ladder of another recipe"):
         climb(other, tmp_path, [0.1])
-    assert json.loads((tmp_path / "recipe.json").read_text()) == LADDER.to_json()
+    assert Recipe.from_json(json.loads((tmp_path / "recipe.json").read_text())) == LADDER
