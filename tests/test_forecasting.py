@@ -60,7 +60,11 @@ def forecast(place: Path) -> list[dict[str, object]]:
 def test_a_forecast_is_written_before_the_run_and_checked_after_it(
     place: Path, forecast: list[dict[str, object]]
 ) -> None:
-    assert [one["of"] for one in forecast] == ["loss", "loss countdown", "accuracy countdown"]
+    # So small, they may all be wrong: then nothing is foretold of their accuracy.
+    assert [one["of"] for one in forecast] in (
+        ["loss", "loss countdown"],
+        ["loss", "loss countdown", "accuracy countdown"],
+    )
     assert json.loads((place / "runs/small/forecast.json").read_text()) == forecast
     castalia(place, "pretrain", "small.py")
     checked = json.loads(castalia(place, "forecast", "check", "runs/small", "--json"))
@@ -81,7 +85,7 @@ def test_small_runs_are_not_run_again(place: Path, forecast: list[dict[str, obje
 def test_a_plan_from_ones_own_ladder_says_what_to_train(place: Path, forecast: list[dict[str, object]]) -> None:
     options = ("--flops", "1e14", "--device", "h100:8", "--ladder", "runs/small-ladder")
     said = castalia(place, "plan", *options)
-    for word in ("parameters", "loss", "countdown", "time", "memory", "cost", "castalia pretrain small --set"):
+    for word in ("parameters", "loss", "right", "time", "memory", "cost", "castalia pretrain small --set"):
         assert word in said, said
     plan = json.loads(castalia(place, "plan", *options, "--json"))
     assert plan["flops"] == 1e14 and plan["settings"]["training.steps"] > 160

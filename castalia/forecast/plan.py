@@ -37,6 +37,7 @@ class Plan:
     positions: int
     loss: Expectation
     accuracies: dict[str, Expectation]
+    """Of the families that some run of the ladder answers better than by guessing."""
     hours: float
     memory: float
     """Bytes a device: weights, gradients and optimizer, sharded, and the activations of its rows."""
@@ -45,9 +46,10 @@ class Plan:
     """How many times the compute of the ladder's largest rung it is."""
 
     @property
-    def accuracy(self) -> float:
-        """The mean of what is expected of the families."""
-        return sum(e.value for e in self.accuracies.values()) / len(self.accuracies)
+    def accuracy(self) -> float | None:
+        """The mean of what is expected of these families; None if there is none."""
+        expected = [e.value for e in self.accuracies.values()]
+        return sum(expected) / len(expected) if expected else None
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON; of the recipe, what it sets."""
@@ -121,7 +123,8 @@ class Planner:
 
         Raises RecipeError where no budget is expected to, or for a family that the ladder does not have.
         """
-        names = sorted(answering(self.rungs))
+        if not (names := sorted(answering(self.rungs))):
+            raise RecipeError("no run of the ladder answers better than by guessing: climb a higher one")
         if family and family not in names:
             raise RecipeError(f"the ladder does not answer {family}: {', '.join(names)}")
         loss = self.laws[LOSS].fit

@@ -11,6 +11,8 @@ from castalia.forecast.multiplier import Multiplier
 from castalia.forecast.plan import FAR, Plan
 from castalia.forecast.predict import ACCURACY, LOSS
 
+NOTHING = "no small run answers better than by guessing, so that nothing is foretold"
+
 
 def forecast_sheet(forecasts: Sequence[Forecast], checks: Mapping[str, Check] | None = None) -> Sheet:
     """Return the table of forecasts, each with its interval, and, where there are `checks`, with what was measured."""
@@ -36,7 +38,7 @@ def unforetold(forecasts: Sequence[Forecast]) -> str:
     missing = [family for family in families if f"{ACCURACY} {family}" not in names]
     if not missing:
         return ""
-    return f"no small run answers better than by guessing, so that nothing is foretold: {', '.join(missing)}"
+    return f"{NOTHING}: {', '.join(missing)}"
 
 
 def plan_table(made: Plan, cluster: Cluster) -> Table:
@@ -50,7 +52,7 @@ def plan_table(made: Plan, cluster: Cluster) -> Table:
         "positions": f"{_short(made.positions)}, {made.positions / size.value:.0f} a parameter",
         "batch": f"{feed.rows} rows of {feed.length}, {made.recipe.training.steps:,} steps",
         "loss": f"{made.loss.value:.4f} ({made.loss.low:.4f} to {made.loss.high:.4f})",
-        "right": f"{made.accuracy:.1%} on average",
+        "right": NOTHING if made.accuracy is None else f"{made.accuracy:.1%} on average",
     }
     rows |= {f"  {name}": f"{e.value:.1%} ({e.low:.1%} to {e.high:.1%})" for name, e in made.accuracies.items()}
     of = f"{cluster.count} × {cluster.name}" if cluster.count > 1 else cluster.name

@@ -88,6 +88,14 @@ def test_a_ladder_along_one_line_cannot_tell_size_from_positions() -> None:
         Planner(LADDER, rungs((1,)))
 
 
+def test_a_plan_from_runs_that_know_nothing_yet_says_nothing_of_accuracy() -> None:
+    planner = Planner(LADDER, [replace(one, accuracies={"a": 0.0}) for one in rungs()])
+    made = planner.plan(1e15, H100)
+    assert made.accuracy is None and made.accuracies == {} and made.loss.value < 1
+    with pytest.raises(RecipeError, match="no run of the ladder answers"):
+        planner.budget_for(0.5)
+
+
 def test_a_plan_is_json(planner: Planner) -> None:
     said = json.loads(json.dumps(planner.plan(1e15, H100).to_json()))
     assert said["accuracies"]["a"]["low"] <= said["accuracies"]["a"]["value"] <= said["accuracies"]["a"]["high"]
