@@ -226,7 +226,7 @@ def children() -> set[int]:
 
 
 def gone(processes: set[int]) -> bool:
-    until = time.monotonic() + 5
+    until = time.monotonic() + 30
     while processes & children() and time.monotonic() < until:
         time.sleep(0.01)
     return not processes & children()
