@@ -229,9 +229,8 @@ def draw(
         if not forecast.of.startswith(f"{LOSS} ")
     ]
     forecast_panels([*panels, *others], KEPT / "forecasting.png")
-    learned, tried = list(practised()), [one for one in others if one[0].along == "attempts"]
-    agents = [one for one in others if one[0].along == "agents"]
-    forecast_panels([panels[0], *learned, *tried[:1], *agents[:1]], HEADLINE)
+    agents = next(one for one in others if one[0].along == "agents")
+    forecast_panels([panels[0], *practised(), agents], HEADLINE)
 
 
 if __name__ == "__main__":

@@ -94,6 +94,8 @@ def practice_curves(curves: Mapping[str, tuple[Sequence[float], Sequence[float],
 
 def forecast_panels(panels: Sequence[tuple[Any, Sequence[tuple[float, float]]]], path: Path) -> None:
     """Draw forecasts, a panel each: the curve with its interval, what it was fitted to, and what was measured."""
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
     columns = min(4, len(panels))
     rows = -(-len(panels) // columns)
     figure, axes = _pyplot().subplots(rows, columns, figsize=(3.6 * columns, 2.9 * rows), squeeze=False)
@@ -112,6 +114,10 @@ def forecast_panels(panels: Sequence[tuple[Any, Sequence[tuple[float, float]]]],
                 [a for a, _ in points], [scale * b for _, b in points], "o", markersize=3.5, color=colour, label=label
             )
         ax.set_xscale("log")
+        if x[-1] < 200 * x[0]:
+            ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        ax.xaxis.set_minor_formatter(NullFormatter())
         ax.set_title(forecast.of + (", %" if forecast.in_points else ""), fontsize=9)
         ax.set_xlabel(forecast.along, fontsize=8)
         ax.tick_params(labelsize=8)
