@@ -8,7 +8,8 @@
 Of the recipe `ladder`: rungs of 1/90 to 1/10.8 of its compute, of all seeds together, are fitted, and what the whole
 recipe gives, of every seed, is compared with what they foretell. `loss_error_percent` is the mean size of the error of
 the held-out loss, `family_loss_error_percent` that of the families' losses, `accuracy_error_points` that of their
-accuracies; `coverage_error_points` that of pass@k beyond 16 and up to 160 attempts, foretold from 16;
+accuracies (of a family that no small run answers better than by guessing nothing is foretold: so of prose);
+`coverage_error_points` that of pass@k beyond 16 and up to 160 attempts, foretold from 16;
 `agents_error_points` and `latency_error_points` that of the accuracy of 16 agents, foretold along agents and along
 seconds from 2, 4 and 8 (of what benchmarks/contemplating.py has recorded). `interval_coverage` is the share of all
 these that lie in their intervals of 90 %, in per cent, `interval_coverage_school` that of losses and accuracies alone,

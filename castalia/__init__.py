@@ -1,7 +1,7 @@
 """Castalia: natively multimodal reasoning models, from school to service.
 
 import castalia
-model = castalia.load("nano")
+model = castalia.load("runs/pocket")
 print(model.ask("Which bar is tallest?", image="chart.png"))
 """
 

@@ -62,13 +62,17 @@ def publish(run: Path, directory: Path, questions: int = 20) -> Published:
     """
     _check(run, directory)
     partial = directory.with_name(f".publishing-{directory.name}")
-    shutil.rmtree(partial, ignore_errors=True)
+    old = directory.with_name(f".replaced-{directory.name}")
+    for left in (partial, old):  # of one that was killed
+        shutil.rmtree(left, ignore_errors=True)
     try:
         partial.mkdir(parents=True)
         made = Published(directory, *_write(run, partial, questions))
         replace_file(partial / CARD, card(partial, made))
-        shutil.rmtree(directory, ignore_errors=True)
+        if directory.exists():  # moved aside, not deleted, until the new one stands in its place
+            os.replace(directory, old)
         os.replace(partial, directory)
+        shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return made

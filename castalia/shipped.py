@@ -35,5 +35,9 @@ def find_run(name: str | Path | None = None) -> Path:
         return Path(wanted)
     if wanted in shipped():
         return MODELS / wanted
+    if name is None:
+        raise CheckpointError(
+            "no model comes with this package yet: make one (castalia run pocket) and name its directory"
+        )
     known = f", nor a model of the package ({', '.join(shipped()) or 'there is none'})"
     raise CheckpointError(f"{wanted} is not a run: it is no directory{known}")
