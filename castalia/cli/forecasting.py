@@ -17,6 +17,7 @@ def forecast(
     recipe: tyro.conf.Positional[str] = "pocket",
     /,
     budget: str = "10m",
+    sizes: int = 3,
     seeds: int = 2,
     stretches: tuple[float, ...] = (1.0,),
     questions: int = 50,
@@ -24,14 +25,15 @@ def forecast(
     overrides: Set = (),
     json: bool = False,
 ) -> None:
-    """Run a recipe in three small sizes, and write down what it will give at full size, before it is trained.
+    """Run a recipe in small sizes, and write down what it will give at full size, before it is trained.
 
     Example: castalia forecast pocket --budget 3m && castalia pretrain pocket && castalia forecast check runs/pocket
-    Example: castalia forecast ladder --budget 1h --seeds 3
+    Example: castalia forecast nano --budget 1h --sizes 4 --seeds 1
 
     Args:
         recipe: name of a recipe, or path of a .py file with a function recipe().
         budget: wall clock of all small runs together, as 90s, 10m or 1h.
+        sizes: how many small sizes, each half of the next; with four or more one seed is enough.
         seeds: runs of every size.
         stretches: how many times as long as planned every size is trained, too: 0.5 1 2 is what castalia plan needs.
         questions: exam questions a family and difficulty, after every small run.
@@ -56,6 +58,7 @@ def forecast(
             made,
             directory,
             minutes_of(budget),
+            sizes=sizes,
             seeds=seeds,
             stretches=stretches,
             questions=questions,

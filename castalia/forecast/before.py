@@ -16,8 +16,6 @@ from castalia.training.recipe import Recipe
 
 BUDGET = "budget.json"
 """What has been settled for a budget, in the directory of a ladder."""
-HALVINGS = (1 / 4, 1 / 2, 1)
-"""Sizes of the rungs, as shares of the largest."""
 LARGEST = 1 / 8
 """A rung has no more of the run's compute than this: otherwise there would be little to forecast."""
 SPEED = 0.5
@@ -37,6 +35,7 @@ def forecast_run(
     directory: Path,
     minutes: float,
     *,
+    sizes: int = 3,
     seeds: int = 2,
     stretches: Sequence[float] = (1,),
     questions: int = 50,
@@ -44,24 +43,30 @@ def forecast_run(
 ) -> list[Forecast]:
     """Climb a ladder for so many minutes, in DIRECTORY-ladder; forecast the run in `directory`, and write it there.
 
-    Raises RecipeError if the run has begun: a forecast of what is known would be none.
+    It has so many `sizes`, each half of the next. Raises RecipeError if the run has begun: a forecast of what is known
+    would be none.
     """
     if (directory / "metrics.jsonl").exists():
         raise RecipeError(f"{directory} has begun: a forecast is written before its run; choose another --out")
     stretches = sorted(set(stretches))
     if 1 not in stretches or not 0 < stretches[0] <= stretches[-1] < float("inf"):
         raise RecipeError("--stretches are above 0, and 1, what is forecast, is among them")
-    if seeds < 1 or questions < 1:
-        raise RecipeError(f"a ladder has 1 seed and 1 question or more, not {seeds} and {questions}")
+    if min(sizes, seeds, questions) < 1:
+        raise RecipeError(f"a ladder has 1 size, seed and question or more, not {sizes}, {seeds} and {questions}")
     ladder = directory.with_name(f"{directory.name}-ladder")
-    runs = [(share, seeds * sum(stretches)) for share in HALVINGS]
+    runs = [(share, seeds * sum(stretches)) for share in halvings(sizes)]
     small, largest = settle(recipe, ladder, minutes, runs, most=LARGEST)
-    sizes = [largest * share for share in HALVINGS]
-    climbed = climb(small, ladder, sizes, range(seeds), stretches=stretches, questions=questions, report=report)
+    chosen = [largest * share for share, _ in runs]
+    climbed = climb(small, ladder, chosen, range(seeds), stretches=stretches, questions=questions, report=report)
     rungs = [rung for rung in climbed if rung.stretch == 1]
-    forecasts = [replace(one, questions=questions) for one in foresee(rungs, rungs[-1].flops / sizes[-1])]
+    forecasts = [replace(one, questions=questions) for one in foresee(rungs, rungs[-1].flops / chosen[-1])]
     write_forecasts(directory / FORECAST, forecasts)
     return forecasts
+
+
+def halvings(sizes: int) -> list[float]:
+    """Return `sizes` shares of the largest, each half of the next."""
+    return [0.5**number for number in reversed(range(sizes))]
 
 
 def settle(

@@ -9,14 +9,14 @@ import numpy as np
 
 from castalia.errors import RecipeError
 from castalia.forecast.accuracy import Growth
-from castalia.forecast.before import settle
+from castalia.forecast.before import halvings, settle
 from castalia.forecast.fits import Fit, Values, fit
 from castalia.forecast.ladder import Rung, climb
 from castalia.training.recipe import Recipe
 
 FACTORS = (0.5, 1.0, 2.0)
 """Learning rates that are tried for every recipe, as multiples of its own."""
-SIZES = (1 / 8, 1 / 4, 1 / 2, 1)
+SIZES = halvings(4)
 """Sizes of the rungs, as shares of the largest."""
 TARGETS = 3
 """Accuracies at which recipes are compared: evenly between what both reach with their least and most compute."""

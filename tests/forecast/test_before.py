@@ -7,12 +7,12 @@ import pytest
 
 from castalia.errors import RecipeError
 from castalia.forecast import before
-from castalia.forecast.before import HALVINGS, in_steps, seconds_to_train, settle
+from castalia.forecast.before import halvings, in_steps, seconds_to_train, settle
 from castalia.forecast.ladder import sized
 from castalia.recipes import load_recipe
 
 LADDER, POCKET = load_recipe("ladder"), load_recipe("pocket")
-RUNS = [(share, 2.0) for share in HALVINGS]
+RUNS = [(share, 2.0) for share in halvings(3)]
 PEAK = 1e11
 
 
