@@ -42,7 +42,7 @@ from castalia.forecast.practice import earliest
 from castalia.forecast.predict import ACCURACY, LOSS, foresee
 from castalia.forecast.scaling import foretell_coverage
 from castalia.reasoning.effort import Thinking
-from castalia.recipes import load_recipe
+from castalia.recipes import MEASURED, load_recipe
 from castalia.rl.homework import MeasureConfig
 from castalia.rl.measure import measure
 from castalia.rl.rollouts import roll_out
@@ -116,7 +116,7 @@ def rerun_more(out: Path) -> None:
     found = measure(partial(roll_out, engine), tasks, often, recipe.data.difficulties, Thinking())
     (KEPT / "attempts.json").write_text(json.dumps(found["right"]["held_out"]) + "\n")
     rungs = climb(recipe, place, SIZES, [0], stretches=(1, *STRETCHES), questions=QUESTIONS, report=report)
-    write_ladder(KEPT / "plan.json", recipe, rungs)
+    write_ladder(MEASURED, recipe, rungs)
 
 
 def rerun_rates(out: Path) -> None:

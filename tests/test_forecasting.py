@@ -92,6 +92,23 @@ def test_a_plan_from_ones_own_ladder_says_what_to_train(place: Path, forecast: l
     assert plan["flops"] == 1e14 and plan["settings"]["training.steps"] > 160
 
 
+SHIPPED = "from the ladder that comes with Castalia"
+
+
+def test_whoever_has_no_ladder_plans_from_the_one_that_comes_with_castalia(
+    place: Path, tmp_path: Path, forecast: list[dict[str, object]]
+) -> None:
+    for options in (("--hours", "8"), ("--flops", "1e20", "--device", "h100:8", "--mfu", "0.4")):
+        said = castalia(tmp_path, "plan", *options)
+        assert "castalia pretrain ladder --set" in said and SHIPPED in said, said
+    assert "dollars" in json.loads(castalia(tmp_path, "plan", "--hours", "8", "--device", "h100", "--json"))
+    own = castalia(place, "plan", "--hours", "8")
+    assert "castalia pretrain small --set" in own and SHIPPED not in own, own
+    (tmp_path / "runs/other-ladder/size-1-seed-0").mkdir(parents=True)
+    (tmp_path / "runs/other-ladder/size-1-seed-0/rung.json").write_text("{}")
+    assert SHIPPED in castalia(tmp_path, "plan", "--hours", "8"), "that one does not tell size from positions"
+
+
 def test_a_multiplier_is_measured_over_two_ladders(place: Path) -> None:
     compare = ("forecast", "multiplier", "small.py", "--against", "old.py", "--budget", "3m", "--seeds", "1")
     line = [sys.executable, "-m", "castalia", *compare, "--questions", "20", "--json"]

@@ -28,7 +28,7 @@ def forecast(
     """Run a recipe in small sizes, and write down what it will give at full size, before it is trained.
 
     Example: castalia forecast pocket --budget 3m && castalia pretrain pocket && castalia forecast check runs/pocket
-    Example: castalia forecast nano --budget 1h --sizes 4 --seeds 1
+    Example: castalia forecast nano --budget 4h --sizes 5 --seeds 1
 
     Args:
         recipe: name of a recipe, or path of a .py file with a function recipe().

@@ -29,7 +29,7 @@ def plan(
     Example: castalia plan --flops 1e20 --device h100:8 --mfu 0.4
     Example: castalia plan --target-accuracy 0.9 --ladder runs/school-ladder
 
-    It needs a ladder: castalia forecast school --budget 2h --stretches 0.5 1 2
+    It needs a ladder, best one of your own recipe and data: castalia forecast school --budget 2h --stretches 0.5 1 2
 
     Args:
         flops: operations to spend, as 1e20.
@@ -39,7 +39,8 @@ def plan(
         device: laptop (this machine), or a kind and number of GPUs, as h100 or h100:8.
         mfu: share of the devices' peak that training reaches (default: 0.5 here, 0.4 on GPUs).
         price: dollars an hour and device (default: about what it is rented for).
-        ladder: directory in which castalia forecast has climbed (default: the newest in runs).
+        ladder: directory in which castalia forecast has climbed (default: the newest in runs with --stretches, or else
+            that of the recipe ladder, which comes with Castalia).
         json: print one line of JSON instead of a table.
     """
     from castalia.console import console
@@ -47,6 +48,7 @@ def plan(
     from castalia.forecast.ladder import read_ladder
     from castalia.forecast.plan import Planner, budget
     from castalia.forecast.tables import plan_table
+    from castalia.recipes import MEASURED
 
     if sum(given is not None for given in (flops, hours, target_accuracy)) != 1:
         raise RecipeError("give one of --flops, --hours and --target-accuracy")
@@ -56,7 +58,8 @@ def plan(
         raise RecipeError(f"--hours is above 0, not {hours}")
     cluster = cluster_of(device, mfu, price)
     spent = budget(flops) if flops is not None else cluster.flops(hours or 0)
-    planner = Planner(*read_ladder(ladder or _newest_ladder()))
+    ladder = ladder or _newest_ladder() or MEASURED
+    planner = Planner(*read_ladder(ladder))
     if target_accuracy is not None:
         spent = planner.budget_for(target_accuracy, family)
     made = planner.plan(spent, cluster)
@@ -66,14 +69,15 @@ def plan(
     console.print(plan_table(made, cluster))
     settings = " ".join(f"{name}={value}" for name, value in made.to_json()["settings"].items())
     console.print(f"train it: castalia pretrain {made.recipe.name} --set {settings}", highlight=False, soft_wrap=True)
+    if ladder == MEASURED:
+        own = "castalia forecast RECIPE --stretches 0.5 1 2 climbs one of your own recipe and data"
+        console.print(f"from the ladder that comes with Castalia; {own}", highlight=False, soft_wrap=True)
 
 
-def _newest_ladder() -> Path:
-    """Return the ladder that was climbed last here. Raises RecipeError if there is none."""
-    found = sorted(RUNS.glob("*-ladder/recipe.json"), key=lambda path: path.stat().st_mtime)
-    if not found:
-        raise RecipeError(f"no ladder in {RUNS}: castalia forecast RECIPE --stretches 0.5 1 2 climbs one")
-    return found[-1].parent
+def _newest_ladder() -> Path | None:
+    """Return the ladder for plans that was climbed last here."""
+    found = {path.parents[1] for path in RUNS.glob("*-ladder/size-*-stretch-*/rung.json")}
+    return max(found, key=lambda path: (path / "recipe.json").stat().st_mtime, default=None)
 
 
 def multiplier(

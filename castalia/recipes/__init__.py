@@ -15,6 +15,8 @@ from castalia.rl.homework import Homework
 from castalia.training.recipe import Recipe
 
 T = TypeVar("T")
+MEASURED = Path(__file__).with_name("ladder.json")
+"""What the small runs of `ladder` gave (benchmarks/forecasting.py --more): what is planned from where no others are."""
 
 
 def recipe_names() -> list[str]:
