@@ -4,11 +4,14 @@ A `Document` is what people and programs say, before perception cuts it into pos
 model (tasks, data, actions, the API) makes documents; everything downstream handles `perception.Sequence`.
 """
 
+import io
+import wave
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
+from PIL import Image as pillow
 
 SAMPLE_RATE = 16_000
 """Samples a second of every `Speech`: 16 kHz, mono."""
@@ -44,6 +47,13 @@ class Image:
         """Columns of pixels."""
         return self.pixels_HWC.shape[1]
 
+    def png(self) -> bytes:
+        """Return it as a PNG file."""
+        file = io.BytesIO()
+        # Compressing harder takes ten times as long and saves a few per cent.
+        pillow.fromarray(self.pixels_HWC).save(file, "PNG", compress_level=3)
+        return file.getvalue()
+
 
 @dataclass(frozen=True, eq=False)
 class Speech:
@@ -60,6 +70,16 @@ class Speech:
     def seconds(self) -> float:
         """Duration in seconds."""
         return len(self.samples) / SAMPLE_RATE
+
+    def wav(self) -> bytes:
+        """Return it as a WAV file of 16 bits a sample."""
+        file = io.BytesIO()
+        with wave.open(file, "wb") as out:
+            out.setnchannels(1)
+            out.setsampwidth(2)
+            out.setframerate(SAMPLE_RATE)
+            out.writeframes((self.samples.clip(-1, 1) * 32767).astype("<i2").tobytes())
+        return file.getvalue()
 
 
 @dataclass(frozen=True)

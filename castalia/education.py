@@ -1,22 +1,17 @@
 """The whole education of one model: fetch, school, homework, exam, report. What `castalia run` does."""
 
-import io
 import json
 import shutil
 import time
-import wave
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image as pillow
-
 from castalia.actions.catalog import build_actions
 from castalia.console import accuracy_table, console, training_progress, ways_table
 from castalia.data.catalog import tasks_of
-from castalia.document import SAMPLE_RATE, Document, Image, Speech
+from castalia.document import Document, Image, Speech
 from castalia.engine.engine import Engine
 from castalia.errors import RecipeError
 from castalia.evals.examine import Answered, Examination, examine
@@ -186,33 +181,19 @@ def to_report(answered: Answered) -> dict[str, Any]:
 
 
 def _png(document: Document) -> bytes | None:
-    return next((_as_png(part.content) for part in document if isinstance(part.content, Image)), None)
+    return next((part.content.png() for part in document if isinstance(part.content, Image)), None)
+
+
+def _wav(document: Document) -> bytes | None:
+    return next((part.content.wav() for part in document if isinstance(part.content, Speech)), None)
 
 
 def _seen(document: Document) -> list[bytes]:
     """Return what a reply looked at closer, and its canvas as it was in the end."""
     images = [part.content for part in document if isinstance(part.content, Image)]
     canvases = [image for image in images if image.since is not None]
-    return [_as_png(image) for image in [*(image for image in images if image.since is None), *canvases[-1:]]]
-
-
-def _as_png(image: Image) -> bytes:
-    buffer = io.BytesIO()
-    pillow.fromarray(image.pixels_HWC).save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()
-
-
-def _wav(document: Document) -> bytes | None:
-    for part in document:
-        if isinstance(part.content, Speech):
-            buffer = io.BytesIO()
-            with wave.open(buffer, "wb") as file:
-                file.setnchannels(1)
-                file.setsampwidth(2)
-                file.setframerate(SAMPLE_RATE)
-                file.writeframes((part.content.samples.clip(-1, 1) * 32767).astype(np.int16).tobytes())
-            return buffer.getvalue()
-    return None
+    seen = [*(image for image in images if image.since is None), *canvases[-1:]]
+    return [image.png() for image in seen]
 
 
 def summarise(education: Education) -> None:

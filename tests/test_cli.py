@@ -15,6 +15,7 @@ from PIL import Image as pillow
 from PIL import ImageDraw
 
 from castalia import cli
+from castalia.data.catalog import build_task
 from castalia.evals.audit import trained_documents
 from castalia.training.run import load_state
 
@@ -39,6 +40,7 @@ COMMANDS = [
     ["keys", "revoke"],
     ["data", "fetch"],
     ["data", "ls"],
+    ["data", "sample"],
     ["data", "build"],
     ["figures"],
 ]
@@ -131,6 +133,8 @@ WRONG: dict[str, tuple[list[str], str]] = {
     "a picture that is none": (["ask", "{run}", "--image", "{run}/recipe.json"], "recipe.json is not a picture"),
     "a missing sound": (["ask", "{run}", "--speech", "none.ogg"], "none.ogg cannot be read: No such file"),
     "a file of documents": (["data", "build", "none.jsonl"], "none.jsonl"),
+    "a family to see": (["data", "sample", "chart"], "unknown task 'chart': did you mean 'charts'?"),
+    "a split to see": (["data", "sample", "charts", "--split", "test"], "unknown split 'test': there are: held_out"),
     "a source": (["data", "fetch", "none"], "none"),
     "a run that was not forecast": (["forecast", "check", "{run}"], "has no forecast.json: castalia forecast RECIPE"),
     "a forecast of a run that has begun": (["forecast", "pocket", "--out", "{run}"], "has begun"),
@@ -268,6 +272,25 @@ def test_one_seed_draws_one_answer(here: Callable[..., Said], trained: Path) -> 
         return here("ask", trained, "Make 10 from 2, 5.", "--temperature", "1", "--seed", str(seed)).out
 
     assert answer(1) == answer(1) != answer(2)
+
+
+@pytest.mark.parametrize("family", ["charts", "speech", "countdown"])
+def test_an_example_of_a_family_can_be_seen_and_asked_about(
+    here: Callable[..., Said], trained: Path, tmp_path: Path, family: str
+) -> None:
+    line = ("data", "sample", family, "--difficulty", "2", "--out", tmp_path)
+    example = build_task(family).sample(0, 2, "held_out")
+    said = here(*line)
+    assert said.status == 0, said.err
+    for question in example.questions:
+        assert f"question: {question.text}\n" in said.out and f"answer:   {question.answer}\n" in said.out
+    assert len([*tmp_path.iterdir()]) == len(example.context)
+    ask = shlex.split(re.findall(r"^ *castalia (ask .*)$", said.out, re.MULTILINE)[-1])
+    asked = here(ask[0], trained, *ask[1:], "--json")
+    assert asked.status == 0 and json.loads(asked.out)["answer"] is not None, asked.err
+    found = json.loads(here(*line, "--json").out)
+    assert [one["text"] for one in found["questions"]] == [question.text for question in example.questions]
+    assert found["files"] == [str(path) for path in tmp_path.iterdir()]
 
 
 def test_the_main_job_at_its_smallest_ends_with_a_report_a_table_and_an_answer(tmp_path: Path, drawn: Path) -> None:

@@ -11,7 +11,7 @@ from castalia.cli.answering import ask, chat, serve
 from castalia.cli.examining import evaluate, exam, publish
 from castalia.cli.forecasting import check, forecast
 from castalia.cli.learning import figures, pretrain, rl, run
-from castalia.cli.material import data_build, data_fetch, data_ls
+from castalia.cli.material import data_build, data_fetch, data_ls, data_sample
 from castalia.cli.planning import multiplier, plan
 from castalia.data.cache import cache_directory
 from castalia.errors import CastaliaError
@@ -29,7 +29,7 @@ def _keys() -> None:
 
 Commands = dict[str, Callable[..., Any]]
 GROUPS: dict[str, Commands] = {
-    "data": {"fetch": data_fetch, "ls": data_ls, "build": data_build},
+    "data": {"fetch": data_fetch, "ls": data_ls, "sample": data_sample, "build": data_build},
     "forecast": {"check": check, "multiplier": multiplier},
 }
 COMMANDS: Commands = {

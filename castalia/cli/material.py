@@ -31,6 +31,33 @@ def data_ls(json: bool = False) -> None:
     commands.ls(json=json)
 
 
+def data_sample(
+    family: tyro.conf.Positional[str],
+    /,
+    difficulty: int = 1,
+    seed: int = 0,
+    split: str = "held_out",
+    out: Path = Path("samples"),
+    json: bool = False,
+) -> None:
+    """Show an example of a task family: its picture or sound as a file, questions, thoughts and answers.
+
+    Example: castalia data sample charts --difficulty 2
+    Example: castalia data sample speech --seed 3 --json
+
+    Args:
+        family: a task family, as charts, or reasoning_gym:SET.
+        difficulty: from 1 to 10.
+        seed: which example; the same one everywhere.
+        split: held_out, out_of_range or train.
+        out: directory that the picture or sound is written to.
+        json: print one line of JSON instead.
+    """
+    from castalia.data import commands
+
+    commands.sample(family, difficulty, seed, split, out, json=json)
+
+
 def data_build(file: tyro.conf.Positional[Path], /, out: Path | None = None) -> None:
     """Make your own documents trainable: FILE.jsonl in the OpenAI message format, with pictures and sounds.
 

@@ -1,6 +1,7 @@
-"""What `castalia data` does, for the command line: fetch, ls, build."""
+"""What `castalia data` does, for the command line: fetch, ls, sample, build."""
 
 import json as jsonlib
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,13 @@ from castalia.console import console
 from castalia.data.build import Built
 from castalia.data.build import build as build_documents
 from castalia.data.cache import marker
+from castalia.data.catalog import build_task
 from castalia.data.fetch import Outcome, attempt, located, wanted_sources
 from castalia.data.parsers import decode, decoded_directory
 from castalia.data.sources import SOURCES, Source
+from castalia.document import Image, Speech
 from castalia.errors import DataError
+from castalia.tasks.task import Example
 
 
 def fetch(sources: list[str] | None = None, cache: Path | None = None) -> list[Outcome]:
@@ -62,6 +66,38 @@ def ls(json: bool = False, cache: Path | None = None) -> list[dict[str, Any]]:
     # Into a pipe or a file the table is as wide as it needs to be.
     (console if console.is_terminal else Console(width=240)).print(table)
     return rows
+
+
+def sample(
+    family: str, difficulty: int, seed: int, split: Any, out: Path, cache: Path | None = None, *, json: bool = False
+) -> Example:
+    """Write the picture or sound of an example of a task family into `out`; print its questions and their answers.
+
+    Raises TaskError for a family, difficulty or split that there is none of, DataError if its sources are not here.
+    """
+    example = build_task(family, cache).sample(seed, difficulty, split)
+    files: list[Path] = []
+    for content in (part.content for part in example.context):
+        if not isinstance(content, Image | Speech):
+            continue
+        kind, data = ("png", content.png()) if isinstance(content, Image) else ("wav", content.wav())
+        files.append(out / f"{family.replace(':', '_')}-{difficulty}-{seed}{f'-{len(files)}' if files else ''}.{kind}")
+        out.mkdir(parents=True, exist_ok=True)
+        files[-1].write_bytes(data)
+    if json:
+        questions = [{name: getattr(q, name) for name in ("text", "answer", "thoughts")} for q in example.questions]
+        context = example.context.text()
+        print(jsonlib.dumps({"files": [*map(str, files)], "context": context, "questions": questions}))
+        return example
+    given = [word for file in files for word in ("--image" if file.suffix == ".png" else "--speech", str(file))]
+    for question in example.questions:
+        _say(f"question: {question.text}")
+        if question.thoughts:
+            _say(f"thoughts: {question.thoughts}")
+        _say(f"answer:   {question.answer}")
+        asked = " ".join(part for part in (example.context.text(), question.text) if part)
+        _say(f"  castalia ask {shlex.join([asked, *given])}")
+    return example
 
 
 def build(file: Path, out: Path) -> Built:

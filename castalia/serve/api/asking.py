@@ -1,10 +1,8 @@
 """What the APIs have in common: settings checked and turned into a `Job`, and parts of answers in JSON."""
 
 import base64
-import io
 from typing import Annotated, Any, Literal
 
-from PIL import Image as pillow
 from pydantic import BaseModel, ConfigDict, Field
 
 from castalia.document import Document, Image
@@ -107,9 +105,7 @@ def chosen_tool(choice: str | None, named: str | None, functions: tuple[Function
 
 def picture_url(image: Image) -> str:
     """Return a picture as a data: address of PNG."""
-    file = io.BytesIO()
-    pillow.fromarray(image.pixels_HWC).save(file, "PNG", compress_level=3)
-    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+    return f"data:image/png;base64,{base64.b64encode(image.png()).decode()}"
 
 
 def reasoning_parts(trail: list[Piece]) -> list[dict[str, Any]]:

@@ -1,17 +1,12 @@
 """What is asked: words, and pictures and sounds as the files that were sent."""
 
 import base64
-import io
 import mimetypes
-import wave
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image as pillow
-
-from castalia.document import SAMPLE_RATE, Document, Image, Part, Speech
+from castalia.document import Document, Image, Part, Speech
 from castalia.errors import CastaliaError, ImageError
 from castalia.perception.image import load_image
 from castalia.perception.speech import load_speech
@@ -45,16 +40,9 @@ class Attachment:
     @classmethod
     def of(cls, content: Image | Speech) -> "Attachment":
         """Make a file of a picture or a sound."""
-        file = io.BytesIO()
         if isinstance(content, Image):
-            pillow.fromarray(content.pixels_HWC).save(file, "PNG")
-            return cls(content, file.getvalue(), "image/png")
-        with wave.open(file, "wb") as out:
-            out.setnchannels(1)
-            out.setsampwidth(2)
-            out.setframerate(SAMPLE_RATE)
-            out.writeframes((np.clip(content.samples, -1, 1) * 32767).astype("<i2").tobytes())
-        return cls(content, file.getvalue(), "audio/wav")
+            return cls(content, content.png(), "image/png")
+        return cls(content, content.wav(), "audio/wav")
 
     @property
     def url(self) -> str:

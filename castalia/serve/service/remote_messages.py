@@ -1,16 +1,12 @@
 """Documents as messages in OpenAI's chat format, and actions as tools, for models that are not ours."""
 
 import base64
-import io
 import json
-import wave
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from castalia.actions.action import Action
-from castalia.document import SAMPLE_RATE, Call, Content, Document, Image, Speech
+from castalia.document import Call, Content, Document, Image, Speech
 from castalia.serve.api.asking import picture_url
 from castalia.serve.service.functions import Function
 
@@ -57,18 +53,9 @@ def _part(content: Content) -> dict[str, Any]:
     if isinstance(content, Image):
         return {"type": "image_url", "image_url": {"url": picture_url(content)}}
     if isinstance(content, Speech):
-        return {"type": "input_audio", "input_audio": {"data": _wav(content), "format": "wav"}}
+        sound = {"data": base64.b64encode(content.wav()).decode(), "format": "wav"}
+        return {"type": "input_audio", "input_audio": sound}
     return {"type": "text", "text": str(content)}
-
-
-def _wav(speech: Speech) -> str:
-    file = io.BytesIO()
-    with wave.open(file, "wb") as out:
-        out.setnchannels(1)
-        out.setsampwidth(2)
-        out.setframerate(SAMPLE_RATE)
-        out.writeframes((np.clip(speech.samples, -1, 1) * 32767).astype("<i2").tobytes())
-    return base64.b64encode(file.getvalue()).decode()
 
 
 def observed(call_id: str, seen: Document) -> list[dict[str, Any]]:
