@@ -106,6 +106,12 @@ def practise_in(homework: Homework, directory: Path) -> None:
             console.print(f"homework: {error}")
 
 
+def school_minutes(recipe: Recipe) -> float:
+    """Return about how many minutes a recipe's school takes on this machine."""
+    peak_flops = measure_peak_flops()
+    return seconds_to_train(in_steps(recipe, peak_flops), peak_flops) / 60
+
+
 def foretell(recipe: Recipe, directory: Path) -> None:
     """Write a forecast of what school will give, from small runs that take a share of its time."""
     with console.status("small runs") as status:
@@ -113,10 +119,8 @@ def foretell(recipe: Recipe, directory: Path) -> None:
         def report(name: str, line: dict[str, Any]) -> None:
             status.update(f"small run {name}: step {line['step']}, loss {line['loss']:.3f}")
 
-        peak_flops = measure_peak_flops()
-        minutes = SHARE * seconds_to_train(in_steps(recipe, peak_flops), peak_flops) / 60
         try:
-            forecasts = forecast_run(recipe, directory, minutes, questions=20, report=report)
+            forecasts = forecast_run(recipe, directory, SHARE * school_minutes(recipe), questions=20, report=report)
         except RecipeError as error:
             console.print(f"school is not forecast: {error}")
         else:

@@ -24,6 +24,7 @@ from castalia.forecast.outcome import checks_of, read_outcome
 from castalia.forecast.tables import duration, forecast_sheet
 from castalia.model.flops import parameters
 from castalia.rl.measure import before_and_after
+from castalia.rl.run import is_outdated
 from castalia.training.checkpoint import list_checkpoints, replace_file, save_checkpoint
 from castalia.training.metrics import read_metrics
 from castalia.training.run import (
@@ -80,7 +81,8 @@ def publish(run: Path, directory: Path, questions: int = 20) -> Published:
 
 def _check(run: Path, directory: Path) -> None:
     if (run / "homework.json").exists():
-        raise CheckpointError(f"{run} is homework alone: publish the run that it is in")
+        inside = f"castalia rl with --out RUN/{HOMEWORK} puts it there"
+        raise CheckpointError(f"{run} is homework alone: publish the run that it is in ({inside})")
     if directory.resolve() == run.resolve():
         raise CheckpointError(f"{run} cannot be published onto itself: choose another name, or --out")
     if directory.exists() and not (directory / CARD).exists():
@@ -90,6 +92,10 @@ def _check(run: Path, directory: Path) -> None:
         raise CheckpointError(f"{run} has not sat an exam: {again}")
     if found["asked"]["model"] != digest_of(load_weights(run)):
         raise CheckpointError(f"{run} has learned since its exam: {again}")
+    if is_outdated(run / HOMEWORK, run):
+        raise CheckpointError(f"{run} has been to school since its homework: repeat it, or delete {run / HOMEWORK}")
+    if (run / FORECAST).exists() and not (run / RUNG).exists():
+        raise CheckpointError(f"{run} was forecast, and nobody has checked it: castalia forecast check {run}")
     families = set(tasks_of(load_recipe_of(run).data.mixture))
     if missing := [*(families - set(found["asked"]["tasks"])), *(part for part in PARTS if part not in found)]:
         raise CheckpointError(f"the exam of {run} lacks {', '.join(missing)}: {again}")

@@ -31,7 +31,7 @@ def find_run(name: str | Path | None = None) -> Path:
     Raises CheckpointError where there is neither such a directory nor such a model.
     """
     wanted = str(name or DEFAULT)
-    if os.path.isdir(wanted):  # which, unlike Path.is_dir, bears names of any length
+    if name is not None and os.path.isdir(wanted):  # which, unlike Path.is_dir, bears names of any length
         return Path(wanted)
     if wanted in shipped():
         return MODELS / wanted

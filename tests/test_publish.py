@@ -14,10 +14,13 @@ from castalia.errors import CheckpointError
 from castalia.evals.audit import practised, trained_documents
 from castalia.evals.exam import EXAM, sit
 from castalia.forecast.forecast import FORECAST, Expectation, Forecast, write_forecasts
+from castalia.forecast.ladder import RUNG
+from castalia.forecast.outcome import measure_outcome
 from castalia.publish import CARD, Published, publish
 from castalia.recipes import load_recipe
 from castalia.rl.homework import Homework, PracticeConfig
 from castalia.training.checkpoint import save_checkpoint
+from castalia.training.metrics import read_metrics
 from castalia.training.pretrain import pretrain
 from castalia.training.run import HOMEWORK, load_state, load_weights
 
@@ -29,10 +32,12 @@ def examined(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a run that was forecast, has been to school, done homework and sat an exam, all of a few steps."""
     directory = tmp_path_factory.mktemp("trained") / "run"
     directory.mkdir()
-    expected = Expectation(1e9, 0.5, 0.4, 0.6)
-    write_forecasts(directory / FORECAST, [Forecast("loss", "FLOPs", "law", {}, 1.0, (), (expected,), (expected,))])
     data = {"data.mixture": "digits:1,countdown:1", "data.difficulties": "1,1,2", "training.steps": "3"}
     pretrain(load_recipe("pocket").override(SMALL | data), directory)
+    expected = Expectation(read_metrics(directory / "metrics.jsonl")[-1]["flops"], 0.5, 0.4, 0.6)
+    forecast = Forecast("loss", "FLOPs", "law", {}, 1.0, (), (expected,), (expected,), questions=2)
+    write_forecasts(directory / FORECAST, [forecast])
+    measure_outcome(directory)
     _practised(directory)
     sit(directory, n=2)
     return directory
@@ -120,6 +125,13 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda run: (run / EXAM).write_text(json.dumps({"asked": json.loads((run / EXAM).read_text())["asked"]})),
         "lacks levels, media, words, ways, references, audit",
     ),
+    "whose forecast nobody has checked": (lambda run: (run / RUNG).unlink(), "castalia forecast check"),
+    "that went on to learn at school": (
+        lambda run: (run / HOMEWORK / "homework.json").write_text(
+            (run / HOMEWORK / "homework.json").read_text().replace('"schooled": 3', '"schooled": 2')
+        ),
+        "has been to school since its homework",
+    ),
 }  # fmt: skip
 
 
@@ -162,4 +174,4 @@ def test_names_mean_directories_first_and_models_of_the_package_then(
     with pytest.raises(CheckpointError, match=r"runs/poket is not a run: .*\(small\)"):
         shipped.find_run("runs/poket")
     monkeypatch.setattr(shipped, "DEFAULT", "small")
-    assert shipped.find_run() == Path("small")
+    assert shipped.find_run() == published.directory, "without a name no directory that happens to be here is meant"

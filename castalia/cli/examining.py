@@ -72,7 +72,7 @@ def exam(
     from castalia.evals.sheets import sheets_of
 
     directory = find_run(run)
-    kept = RUNS / "exams" / directory.name if directory.parent == MODELS else directory
+    kept = RUNS / "exams" / directory.name if directory.resolve().parent == MODELS.resolve() else directory
     kept.mkdir(parents=True, exist_ok=True)
     with console.status("exam") as status:
         found = sit(directory, task, n, audited=audit, kept=kept, progress=lambda part: status.update(f"exam: {part}"))

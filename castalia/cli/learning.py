@@ -39,12 +39,12 @@ def run(
         overrides: fields of the recipe, as model.width=256.
     """
     from castalia.data import commands
-    from castalia.education import educate, summarise
+    from castalia.education import educate, school_minutes, summarise
     from castalia.recipes import find_homework, load_recipe
 
     made, homework = load_recipe(recipe), find_homework(recipe)
     if minutes is not None and homework is not None:
-        share = homework.training.minutes / (homework.training.minutes + made.training.minutes)
+        share = homework.training.minutes / (homework.training.minutes + school_minutes(made))
         homework = homework.override({"training.minutes": str(share * minutes)})
         minutes = (1 - share) * minutes
     if steps is not None and homework is not None:
@@ -181,7 +181,7 @@ def settings_of(minutes: float | None, steps: int | None, overrides: tuple[str, 
             raise CastaliaError(f"--set expects FIELD=VALUE, got {item!r}")
         settings[field] = value
     if minutes is not None:
-        settings["training.minutes"] = str(minutes)
+        settings |= {"training.minutes": str(minutes), "training.steps": "none"}
     if steps is not None:
         settings["training.steps"] = str(steps)
     return settings

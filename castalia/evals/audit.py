@@ -181,7 +181,9 @@ def trained_documents(directory: Path) -> Iterator[Document]:
     """
     school, homework = directory, directory / HOMEWORK
     if (directory / "homework.json").exists():
-        school, homework = directory.parent / load_homework_of(directory)[1], directory
+        school, homework = directory.parent, directory
+        if not (school / "recipe.json").exists():  # it stands beside its school, not in it
+            school = school / load_homework_of(directory)[1]
     recipe = load_recipe_of(school)
     used = load_sources_of(school)
     if used and (missing := {name for names in used.values() for name in names} ^ _here(recipe.data.mixture)):

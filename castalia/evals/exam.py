@@ -106,8 +106,8 @@ class Exam:
         return means | {"all": {"accuracy": found["accuracy"], "n": sum(asked.values()), "seconds": seconds}}
 
     def _ask(self, strategy: Strategy, difficulties: tuple[int, ...], **asking: Any) -> Examination:
-        tasks = dict(self.tasks)
-        return examine(self.engine, tasks, difficulties=difficulties, n=self.n, strategy=strategy, **asking)
+        asking |= {"difficulties": difficulties, "n": self.n, "strategy": strategy, "kept": False}
+        return examine(self.engine, dict(self.tasks), **asking)
 
 
 def _cell(row: dict[str, Any]) -> dict[str, Any]:
@@ -133,7 +133,7 @@ def sit(
     if n < 1:
         raise TaskError(f"an exam asks 1 question or more, not {n}")
     data, weights = load_recipe_of(directory).data, load_weights(directory)
-    if not (built := tasks_of(tasks or data.mixture)):
+    if not (built := tasks_of(sorted(tasks or data.mixture))):
         raise TaskError(f"{directory} has learned from documents alone: name families to ask by --task")
     found: dict[str, Any] = {"asked": {"n": n, "tasks": [*built], "model": digest_of(weights)}}
     path = (kept or directory) / EXAM
@@ -154,17 +154,17 @@ def sit(
     if audited:
         parts["audit"] = lambda: exam.audit(directory)
     for name, part in parts.items():
-        if name not in found or any("missing" in rows for rows in found[name].values()):
+        if name not in found or any({"missing", "failed"} & {*rows} for rows in found[name].values()):
             found[name] = part()
             replace_file(path, json.dumps(found, indent=1) + "\n")
     return found
 
 
 def _asks_less(asked: dict[str, Any], known: dict[str, Any] | None) -> bool:
-    """Say whether an exam asks fewer questions or families of the same model than one that is known."""
+    """Say whether an exam asks the same model fewer questions than one that is known, or not all of its families."""
     if not known or known["model"] != asked["model"]:
         return False
-    return asked["n"] < known["n"] or set(asked["tasks"]) < set(known["tasks"])
+    return asked["n"] < known["n"] or not set(asked["tasks"]) >= set(known["tasks"])
 
 
 def read_exam(directory: Path, name: str = EXAM) -> dict[str, Any]:

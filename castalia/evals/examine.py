@@ -96,12 +96,14 @@ def examine(
     strategy: Strategy | None = None,
     put: Callable[[Document, random.Random], Document] | None = None,
     seed: int = 0,
+    kept: bool = True,
     progress: Callable[[str, int], None] | None = None,
 ) -> Examination:
     """Ask `n` `questions` of every task at every difficulty.
 
     `strategy` says how they are answered; by default with one chain of thought at medium effort, without actions. `put`
-    says how they are asked: by voice, or in other words.
+    says how they are asked: by voice, or in other words. Unless `kept`, answers are counted alone: thousands with their
+    pictures are gigabytes.
     """
     result, strategy = Examination(), strategy or OneChain()
     for name, task in tasks.items():
@@ -116,7 +118,8 @@ def examine(
                 value = task.score(example, verdict.answer, index).value
                 tally = result.tallies.setdefault((name, difficulty, question.kind), Tally())
                 tally.add(value, question.chance)
-                result.answered.append(Answered(example, index, verdict, value))
+                if kept:
+                    result.answered.append(Answered(example, index, verdict, value))
             if progress:
                 progress(name, difficulty)
     return result

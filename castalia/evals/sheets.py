@@ -81,6 +81,9 @@ def _references(found: dict[str, Any]) -> Iterable[Sequence[str]]:
         if "missing" in rows:
             yield name, f"not installed: {', '.join(rows['missing'])}", "", "", ""
             continue
+        if "failed" in rows:
+            yield name, f"failed: {rows['failed']}", "", "", ""
+            continue
         for family, row in rows.items():
             levels = ", ".join(map(str, row["difficulties"]))
             kinds = f" ({', '.join(row['kinds'])})" if row["kinds"] else ""
