@@ -1,7 +1,7 @@
 """Curves that are fitted: what a form is, how it is fitted, and how sure one can be of where it leads."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -41,6 +41,20 @@ class Form(Curve, Protocol):
         ...
 
 
+@runtime_checkable
+class Held(Protocol):
+    """A form of which something is held to be likely before there are points: that is uncertain, too."""
+
+    @property
+    def free(self) -> int:
+        """How many of its parameters points alone decide."""
+        ...
+
+    def redrawn(self, parameters_P: Values, rng: np.random.Generator) -> Form:
+        """Return the form for a resample, in which what is held is drawn anew about `parameters_P`, [P]."""
+        ...
+
+
 @dataclass(frozen=True)
 class Fit:
     """A fitted curve, and R resamples of it: what it might as well have been, and how far points lie from each."""
@@ -76,13 +90,14 @@ def fit(form: Form, x: Values, y: Values, *, resamples: int = RESAMPLES, seed: i
     """Fit a form to N points, and again to resamples of them. Raises ValueError for too few points.
 
     A resample has the curve's values with normal noise. How large the noise is is known no better than so few points
-    tell, so it is drawn too: s² (N - P) / χ², as in Student's t. Fits to the same N points with the same seed are drawn
-    together: where their residuals go together, as those of two families of which one run knew more, so do resamples.
+    tell, so it is drawn too: s² (N - P) / χ², as in Student's t; and so is what a form is `Held` to. Fits to the same N
+    points with the same seed are drawn together: where their residuals go together, as those of two families of which
+    one run knew more, so do resamples.
     """
     x, y_N = np.asarray(x, float), np.asarray(y, float)
-    freedom = len(y_N) - len(form.parameters)
-    if freedom < 1:
-        raise ValueError(f"a {form.name} fit needs {len(form.parameters) + 1} points or more, not {len(y_N)}")
+    if len(y_N) < enough_for(form):
+        raise ValueError(f"a {form.name} fit needs {enough_for(form)} points or more, not {len(y_N)}")
+    freedom = freedom_of(form, len(y_N))
     parameters_P = form.solve(x, y_N)
     fitted_N = form.at(parameters_P, x)
     residuals_N = np.log(y_N / fitted_N) if form.in_logs else y_N - fitted_N
@@ -91,8 +106,19 @@ def fit(form: Form, x: Values, y: Values, *, resamples: int = RESAMPLES, seed: i
     noise_RN /= np.sqrt(chi_squared_R := rng.chisquare(freedom, resamples))[:, None]
     spread_R = np.sqrt((residuals_N**2).sum() / chi_squared_R)
     drawn_RN = fitted_N * np.exp(noise_RN) if form.in_logs else fitted_N + noise_RN
-    resampled_RP = np.stack([form.solve(x, drawn_N, parameters_P) for drawn_N in drawn_RN])
+    forms = [form.redrawn(parameters_P, rng) if isinstance(form, Held) else form for _ in drawn_RN]
+    resampled_RP = np.stack([one.solve(x, drawn_N, parameters_P) for one, drawn_N in zip(forms, drawn_RN, strict=True)])
     return Fit(form, parameters_P, resampled_RP, spread_R, r_squared(y_N, fitted_N))
+
+
+def freedom_of(form: Curve, points: int) -> int:
+    """Return how many points there are beyond those that the parameters of a form take."""
+    return points - (form.free if isinstance(form, Held) else len(form.parameters))
+
+
+def enough_for(form: Curve) -> int:
+    """Return how many points a fit needs: one more than it has parameters, two more than it has free ones."""
+    return form.free + 2 if isinstance(form, Held) else len(form.parameters) + 1
 
 
 def r_squared(y_N: Values, fitted_N: Values) -> float:

@@ -1,6 +1,6 @@
 """How loss falls with compute: over parameters and data, or along a ladder on which both grow together."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import ClassVar
 
@@ -29,8 +29,11 @@ class BentPower:
     """
 
     reach: float = 1.0
+    held: float = 0.0
+    """What β is held to be."""
     name: ClassVar[str] = "power law that may bend"
     parameters: ClassVar[tuple[str, ...]] = ("log_A", "alpha", "beta")
+    free: ClassVar[int] = 2
     in_logs: ClassVar[bool] = True
 
     def at(self, parameters_P: Values, x: Values) -> Values:
@@ -47,9 +50,13 @@ class BentPower:
         rows_NP = np.stack([np.ones_like(logs), -logs, logs**2], 1)
         straight, *_ = np.linalg.lstsq(rows_NP[:, :2], np.log(y_N))
         noise = np.sqrt(((rows_NP[:, :2] @ straight - np.log(y_N)) ** 2).sum() / max(1, len(y_N) - 2))
-        held = [0.0, 0.0, noise / BEND]
-        found, *_ = np.linalg.lstsq(np.vstack([rows_NP, held]), np.append(np.log(y_N), 0.0))
+        prior = [0.0, 0.0, noise / BEND]
+        found, *_ = np.linalg.lstsq(np.vstack([rows_NP, prior]), np.append(np.log(y_N), self.held * noise / BEND))
         return found
+
+    def redrawn(self, parameters_P: Values, rng: np.random.Generator) -> "BentPower":
+        """Return the form for a resample: β is held to be about what was found, give or take `BEND`."""
+        return replace(self, held=float(parameters_P[2] + BEND * rng.standard_normal()))
 
 
 @dataclass(frozen=True)

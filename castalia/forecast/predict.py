@@ -8,7 +8,7 @@ import numpy as np
 
 from castalia.errors import RecipeError
 from castalia.forecast.accuracy import Sigmoid
-from castalia.forecast.fits import RESAMPLES, Curve, Fit, Form, Values, fit, r_squared
+from castalia.forecast.fits import RESAMPLES, Curve, Fit, Form, Values, enough_for, fit, freedom_of, r_squared
 from castalia.forecast.forecast import Forecast
 from castalia.forecast.ladder import Rung
 from castalia.forecast.loss import BentPower
@@ -107,7 +107,7 @@ def mean_of(fits: Sequence[Fit], shares: Sequence[float], x: Values, y_N: Values
     form = Mean(tuple(one.form for one in fits), tuple(shares))
     parameters_P = np.concatenate([one.parameters_P for one in fits])
     fitted_N = form.at(parameters_P, np.asarray(x, float))
-    freedom, resamples = len(y_N) - len(fits[0].parameters_P), len(fits[0].spread_R)
+    freedom, resamples = freedom_of(fits[0].form, len(y_N)), len(fits[0].spread_R)
     apart = float((np.log(y_N / fitted_N) ** 2).sum())
     spread_R = np.sqrt(apart / np.random.default_rng(0).chisquare(freedom, resamples))
     resampled_RP = np.concatenate([one.resampled_RP for one in fits], 1)
@@ -139,12 +139,13 @@ def laws(rungs: Sequence[Rung], x: Values, form: Form, resamples: int = RESAMPLE
 
     Raises RecipeError for too few rungs.
     """
-    enough = len(form.parameters) + 1
+    enough = enough_for(form)
     if len(rungs) < enough:
         raise RecipeError(
             f"a forecast needs {enough} runs or more to be fitted to, not {len(rungs)}: more sizes, or more seeds"
         )
-
+    if len(np.unique(x, axis=0)) < 2:
+        raise RecipeError("a forecast needs runs of two sizes or more: what one size gives says nothing of another")
     families, shares = sorted(rungs[0].losses), rungs[0].shares
     losses = {family: _law(form, x, [rung.losses[family] for rung in rungs], resamples) for family in families}
     # Families are learned at rates of their own: their sum bends where none of them does.

@@ -11,7 +11,7 @@ from castalia.forecast.accuracy import Sigmoid
 from castalia.forecast.fits import fit
 from castalia.forecast.forecast import Forecast, read_forecasts, write_forecasts
 from castalia.forecast.ladder import Rung
-from castalia.forecast.loss import BentPower
+from castalia.forecast.loss import BEND, BentPower
 from castalia.forecast.predict import foresee
 from castalia.forecast.tables import unforetold
 
@@ -78,9 +78,22 @@ def test_what_is_no_forecast_is_refused_in_one_sentence(tmp_path: Path, text: st
         read_forecasts(tmp_path / "forecast.json")
 
 
-def test_three_runs_are_too_few() -> None:
+def test_three_runs_are_too_few_and_so_are_runs_of_one_size() -> None:
     with pytest.raises(RecipeError, match="needs 4 runs"):
         foresee(rungs(seeds=1)[:3], 8e11)
+    with pytest.raises(RecipeError, match="two sizes or more"):
+        foresee([rung for rung in rungs(seeds=5) if rung.size == 1], 8e11)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_four_runs_that_hardly_agree_give_wide_intervals_and_no_nonsense(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    ladder = [
+        replace(one, losses={"a": one.loss * float(np.exp(rng.normal(0, 0.5)))}) for one in rungs(seeds=1, noise=0.0)
+    ]
+    for forecast in foresee(ladder, 8e11):
+        at = forecast.targets[0]
+        assert 0 <= at.low <= at.value <= at.high < np.inf
 
 
 def test_a_forecast_is_drawn_with_its_interval_and_what_was_measured() -> None:
@@ -130,13 +143,13 @@ def test_what_a_run_is_lucky_with_in_loss_it_is_lucky_with_in_accuracy() -> None
     assert widths[1] > 4 * widths[0]
 
 
-@pytest.mark.parametrize("bend", [-0.03, 0.0, 0.03])
-def test_power_laws_that_bend_either_way_are_inside_their_intervals_as_often_as_claimed(bend: float) -> None:
-    form, compute_N = BentPower(1e12), np.repeat(np.geomspace(1e11, 1e12, 4), 3)
-    truth, target = np.array([0.0, 0.3, bend]), np.array([1e13])
+@pytest.mark.parametrize("bend", [-0.05, -0.03, 0.0, 0.03, None])
+def test_power_laws_that_bend_either_way_are_inside_their_intervals_as_often_as_claimed(bend: float | None) -> None:
+    form, compute_N, target = BentPower(1e12), np.repeat(np.geomspace(1e11, 1e12, 4), 3), np.array([1e13])
     inside = 0
     for seed in range(60):
         rng = np.random.default_rng(seed)
+        truth = np.array([0.0, 0.3, rng.normal(0, BEND) if bend is None else bend])
         found = fit(form, compute_N, form.at(truth, compute_N) * np.exp(rng.normal(0, 0.02, 12)), resamples=100)
         low, high = found.interval(target, of_runs=True)
         inside += low[0] <= form.at(truth, target)[0] * np.exp(rng.normal(0, 0.02)) <= high[0]
@@ -162,4 +175,4 @@ def test_two_families_of_which_one_run_knew_more_are_drawn_together() -> None:
     losses_N = form.at(np.array([0.0, 0.3, 0.0]), compute_N)
     same, opposite = (fit(form, compute_N, losses_N * np.exp(sign * noise_N)) for sign in (1, -1))
     levels = [one.resampled_RP[:, 0] - one.parameters_P[0] for one in (same, opposite)]
-    assert np.corrcoef(*levels)[0, 1] < -0.9
+    assert np.corrcoef(*levels)[0, 1] < -0.8
