@@ -74,7 +74,7 @@ def figures(rows: dict[str, list[Multiplier]]) -> dict[str, float]:
     for place, one in zip(PLACES, rows.pop(OTHER), strict=True):
         found |= {f"multiplier_{place}": one.value, f"accuracy_{place}": 100 * one.accuracy}
         found |= {f"multiplier_{place}_from": one.low, f"multiplier_{place}_to": one.high}
-    return found | {f"part_{name.replace(' ', '_')}": its[1].value for name, its in rows.items()}
+    return found | {f"part_{name.replace(' ', '_')}": its[1].value for name, its in rows.items() if its}
 
 
 if __name__ == "__main__":

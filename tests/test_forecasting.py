@@ -86,7 +86,7 @@ def test_small_runs_are_not_run_again(place: Path, forecast: list[dict[str, obje
 def test_a_plan_from_ones_own_ladder_says_what_to_train(place: Path, forecast: list[dict[str, object]]) -> None:
     options = ("--flops", "1e14", "--device", "h100:8", "--ladder", "runs/small-ladder")
     said = castalia(place, "plan", *options)
-    for word in ("parameters", "loss", "right", "time", "memory", "cost", "castalia pretrain small --set"):
+    for word in ("parameters", "loss", "right", "time", "memory", "cost", "castalia pretrain YOUR-SMALL.py --set"):
         assert word in said, said
     plan = json.loads(castalia(place, "plan", *options, "--json"))
     assert plan["flops"] == 1e14 and plan["settings"]["training.steps"] > 160
@@ -103,7 +103,7 @@ def test_whoever_has_no_ladder_plans_from_the_one_that_comes_with_castalia(
         assert "castalia pretrain ladder --set" in said and SHIPPED in said, said
     assert "dollars" in json.loads(castalia(tmp_path, "plan", "--hours", "8", "--device", "h100", "--json"))
     own = castalia(place, "plan", "--hours", "8")
-    assert "castalia pretrain small --set" in own and SHIPPED not in own, own
+    assert "castalia pretrain YOUR-SMALL.py --set" in own and SHIPPED not in own, own
     (tmp_path / "runs/other-ladder/size-1-seed-0").mkdir(parents=True)
     (tmp_path / "runs/other-ladder/size-1-seed-0/rung.json").write_text("{}")
     assert SHIPPED in castalia(tmp_path, "plan", "--hours", "8"), "that one does not tell size from positions"

@@ -21,6 +21,7 @@ def forecast(
     seeds: int = 2,
     stretches: tuple[float, ...] = (1.0,),
     questions: int = 50,
+    ladder: Path | None = None,
     out: Path | None = None,
     overrides: Set = (),
     json: bool = False,
@@ -28,21 +29,23 @@ def forecast(
     """Run a recipe in small sizes, and write down what it will give at full size, before it is trained.
 
     Example: castalia forecast pocket --budget 3m && castalia pretrain pocket && castalia forecast check runs/pocket
+    Example: castalia forecast nano --ladder docs/results/nano/ladder.json
     Example: castalia forecast nano --budget 4h --sizes 5 --seeds 1
 
     Args:
         recipe: name of a recipe, or path of a .py file with a function recipe().
         budget: wall clock of all small runs together, as 90s, 10m or 1h.
-        sizes: how many small sizes, each half of the next; with four or more one seed is enough.
+        sizes: how many small sizes, each half of the next; with five or more one seed is enough.
         seeds: runs of every size.
         stretches: how many times as long as planned every size is trained, too: 0.5 1 2 is what castalia plan needs.
         questions: exam questions a family and difficulty, after every small run.
+        ladder: directory or file of small runs that were made before, of the same data: nothing is run.
         out: directory of the run that is forecast (default: runs/RECIPE); small runs are in RECIPE-ladder beside it.
         overrides: fields of the recipe, as model.width=256.
         json: print the forecasts as one line of JSON instead of a table.
     """
     from castalia.console import console
-    from castalia.forecast.before import forecast_run
+    from castalia.forecast.before import forecast_from, forecast_run
     from castalia.forecast.forecast import FORECAST
     from castalia.forecast.tables import forecast_sheet, unforetold
     from castalia.recipes import load_recipe
@@ -54,16 +57,11 @@ def forecast(
         def report(name: str, line: dict[str, Any]) -> None:
             status.update(f"{name}: step {line['step']}, loss {line['loss']:.3f}")
 
-        forecasts = forecast_run(
-            made,
-            directory,
-            minutes_of(budget),
-            sizes=sizes,
-            seeds=seeds,
-            stretches=stretches,
-            questions=questions,
-            report=report,
-        )
+        if ladder is not None:
+            forecasts = forecast_from(ladder, made, directory)
+        else:
+            options = {"sizes": sizes, "seeds": seeds, "stretches": stretches, "questions": questions}
+            forecasts = forecast_run(made, directory, minutes_of(budget), **options, report=report)
     if json:
         print(jsonlib.dumps([one.to_json() for one in forecasts]))
         return

@@ -48,27 +48,33 @@ def plan(
     from castalia.forecast.ladder import read_ladder
     from castalia.forecast.plan import Planner, budget
     from castalia.forecast.tables import plan_table
-    from castalia.recipes import MEASURED
+    from castalia.recipes import MEASURED, recipe_names
 
     if sum(given is not None for given in (flops, hours, target_accuracy)) != 1:
         raise RecipeError("give one of --flops, --hours and --target-accuracy")
     if target_accuracy is not None and not 0 < target_accuracy < 1:
         raise RecipeError(f"--target-accuracy is a share above 0 and below 1, not {target_accuracy}")
-    if hours is not None and not hours > 0:
+    if hours is not None and not 0 < hours < float("inf"):
         raise RecipeError(f"--hours is above 0, not {hours}")
+    if price is not None and not price >= 0:
+        raise RecipeError(f"--price is 0 or more, not {price}")
+    if family is not None and target_accuracy is None:
+        raise RecipeError("--family says whose --target-accuracy is meant: give that, too")
     cluster = cluster_of(device, mfu, price)
     spent = budget(flops) if flops is not None else cluster.flops(hours or 0)
     ladder = ladder or _newest_ladder() or MEASURED
-    planner = Planner(*read_ladder(ladder))
-    if target_accuracy is not None:
-        spent = planner.budget_for(target_accuracy, family)
-    made = planner.plan(spent, cluster)
+    with console.status("fitting a ladder"):
+        planner = Planner(*read_ladder(ladder))
+        if target_accuracy is not None:
+            spent = planner.budget_for(target_accuracy, family)
+        made = planner.plan(spent, cluster)
     if json:
         print(jsonlib.dumps(made.to_json()))
         return
     console.print(plan_table(made, cluster))
     settings = " ".join(f"{name}={value}" for name, value in made.to_json()["settings"].items())
-    console.print(f"train it: castalia pretrain {made.recipe.name} --set {settings}", highlight=False, soft_wrap=True)
+    name = made.recipe.name if made.recipe.name in recipe_names() else f"YOUR-{made.recipe.name.upper()}.py"
+    console.print(f"train it: castalia pretrain {name} --set {settings}", highlight=False, soft_wrap=True)
     if ladder == MEASURED:
         own = "castalia forecast RECIPE --stretches 0.5 1 2 climbs one of your own recipe and data"
         console.print(f"from the ladder that comes with Castalia; {own}", highlight=False, soft_wrap=True)

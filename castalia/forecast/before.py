@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from castalia.errors import RecipeError
+from castalia.forecast.fits import enough_for
 from castalia.forecast.forecast import FORECAST, Forecast, write_forecasts
-from castalia.forecast.ladder import climb, sized, step_cost
+from castalia.forecast.ladder import Rung, climb, read_ladder, sized, step_cost
+from castalia.forecast.loss import BentPower
 from castalia.forecast.predict import foresee
 from castalia.training.checkpoint import replace_file
 from castalia.training.pretrain import measure_peak_flops
@@ -16,6 +18,8 @@ from castalia.training.recipe import Recipe
 
 BUDGET = "budget.json"
 """What has been settled for a budget, in the directory of a ladder."""
+FEWEST = enough_for(BentPower())
+"""Runs that a forecast needs."""
 LARGEST = 1 / 8
 """A rung has no more of the run's compute than this: otherwise there would be little to forecast."""
 SPEED = 0.5
@@ -46,22 +50,56 @@ def forecast_run(
     It has so many `sizes`, each half of the next. Raises RecipeError if the run has begun: a forecast of what is known
     would be none.
     """
-    if (directory / "metrics.jsonl").exists():
-        raise RecipeError(f"{directory} has begun: a forecast is written before its run; choose another --out")
+    _check_before(directory)
     stretches = sorted(set(stretches))
     if 1 not in stretches or not 0 < stretches[0] <= stretches[-1] < float("inf"):
         raise RecipeError("--stretches are above 0, and 1, what is forecast, is among them")
-    if min(sizes, seeds, questions) < 1:
-        raise RecipeError(f"a ladder has 1 size, seed and question or more, not {sizes}, {seeds} and {questions}")
-    ladder = directory.with_name(f"{directory.name}-ladder")
+    if sizes < 2 or min(seeds, questions) < 1 or sizes * seeds < FEWEST:
+        raise RecipeError(
+            f"a ladder has 2 sizes, 1 seed and 1 question or more, and {FEWEST} runs in all, "
+            f"not {sizes}, {seeds} and {questions}"
+        )
+    ladder = ladder_of(directory)
     runs = [(share, seeds * sum(stretches)) for share in halvings(sizes)]
     small, largest = settle(recipe, ladder, minutes, runs, most=LARGEST)
     chosen = [largest * share for share, _ in runs]
     climbed = climb(small, ladder, chosen, range(seeds), stretches=stretches, questions=questions, report=report)
+    return _write(climbed, climbed[-1].flops / climbed[-1].stretch / chosen[-1], directory)
+
+
+def forecast_from(ladder: Path, recipe: Recipe, directory: Path) -> list[Forecast]:
+    """Forecast a run of `recipe` in `directory` from a ladder that was climbed before, and write it there.
+
+    The ladder may be of the same recipe in another size or length. Raises RecipeError if it is of other data, if the
+    recipe is given in minutes, or if the run has begun.
+    """
+    _check_before(directory)
+    climbed, rungs = read_ladder(ladder)
+    if climbed.data != recipe.data:
+        raise RecipeError(f"{ladder} is a ladder of other data than {recipe.name} learns from")
+    if recipe.training.steps is None or climbed.training.steps is None:
+        raise RecipeError("from a ladder a recipe of so many steps is forecast: --set training.steps=N")
+    last = rungs[-1]
+    whole = step_cost(recipe) * recipe.training.steps / (step_cost(climbed) * climbed.training.steps)
+    return _write(rungs, whole * last.flops / last.stretch / last.size, directory)
+
+
+def _check_before(directory: Path) -> None:
+    if (directory / "metrics.jsonl").exists():
+        raise RecipeError(f"{directory} has begun: a forecast is written before its run; choose another --out")
+
+
+def _write(climbed: Sequence[Rung], flops: float, directory: Path) -> list[Forecast]:
     rungs = [rung for rung in climbed if rung.stretch == 1]
-    forecasts = [replace(one, questions=questions) for one in foresee(rungs, rungs[-1].flops / chosen[-1])]
+    forecasts = [replace(one, questions=rungs[0].questions) for one in foresee(rungs, flops)]
     write_forecasts(directory / FORECAST, forecasts)
     return forecasts
+
+
+def ladder_of(directory: Path) -> Path:
+    """Return where the small runs are that the run in `directory` is forecast from."""
+    directory = directory if directory.name else directory.resolve()
+    return directory.with_name(f"{directory.name}-ladder")
 
 
 def halvings(sizes: int) -> list[float]:
@@ -74,16 +112,20 @@ def settle(
 ) -> tuple[Recipe, float]:
     """Return the recipe as small runs take it, in steps, and the size whose `runs` fit so many minutes.
 
-    Runs are (share of that size, how many). What has been settled for a budget is kept in `directory`: how quick the
-    machine happens to be when they are gone on with must not change what they are. Raises RecipeError for a budget in
-    which the smallest would be shorter than `LEAST_STEPS`.
+    Runs are (share of that size, how many). What has been settled is kept in `directory`: how quick the machine happens
+    to be when they are gone on with must not change what they are. Raises RecipeError for a budget in which the
+    smallest would be shorter than `LEAST_STEPS`, and where small runs of another recipe are.
     """
-    path = directory / BUDGET
     asked: dict[str, Any] = {"minutes": minutes, "runs": [list(run) for run in runs]}
-    said: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    said: dict[str, Any] = read_budget(directory)
+    if said and said.get("recipe") != json.loads(json.dumps(recipe.to_json())):
+        if any(directory.glob("size-*")):
+            raise RecipeError(f"{directory} holds a ladder of another recipe: choose another --out, or delete it")
+        said = {}
     if {name: said.get(name) for name in asked} != asked:
         peak_flops = measure_peak_flops()
-        planned = in_steps(recipe, peak_flops)
+        steps = said.get("steps", recipe.training.steps)  # small runs of another budget stay what they are
+        planned = in_steps(replace(recipe, training=replace(recipe.training, steps=steps)), peak_flops)
         size = min(most, _fitting(planned, minutes, runs, peak_flops))
         smallest = sized(planned, size * min(share for share, _ in runs))
         if (smallest.training.steps or 0) < LEAST_STEPS:
@@ -91,12 +133,19 @@ def settle(
             raise RecipeError(
                 f"{60 * minutes:.0f} s are too few for {count} small runs: the smallest would hardly begin"
             )
-        compiled = seconds_to_train(sized(planned, size), peak_flops) > COMPILED
-        said = asked | {"steps": planned.training.steps, "size": size, "compiled": compiled}
+        compiled = said.get("compiled", seconds_to_train(sized(planned, size), peak_flops) > COMPILED)
+        settled: dict[str, Any] = {"steps": planned.training.steps, "size": size, "compiled": compiled}
+        said = asked | settled | {"recipe": recipe.to_json()}
         directory.mkdir(parents=True, exist_ok=True)
-        replace_file(path, json.dumps(said))
+        replace_file(directory / BUDGET, json.dumps(said))
     compiled = said["compiled"] and recipe.training.compile
     return replace(recipe, training=replace(recipe.training, steps=said["steps"], compile=compiled)), said["size"]
+
+
+def read_budget(directory: Path) -> dict[str, Any]:
+    """Return what has been settled for a ladder in `directory`: {} if nothing."""
+    path = directory / BUDGET
+    return json.loads(path.read_text()) if path.exists() else {}
 
 
 def in_steps(recipe: Recipe, peak_flops: float) -> Recipe:

@@ -119,6 +119,8 @@ def climb_all(
 
     All have the same share of so many `minutes`, the same sizes within it, seeds, and trials of learning rates.
     """
+    if len(names := [ours.name, other.name, *parts]) > len({*names}):
+        raise RecipeError(f"two recipes of one name cannot be told apart: {', '.join(names)}")
     chosen = {ours.name: ours, other.name: other} | with_parts(ours, parts)
     runs = [(size, seeds) for size in SIZES] + [(min(SIZES), len(FACTORS))]
     ladders = {}
@@ -138,6 +140,15 @@ def climb_all(
 
 
 def compared(ladders: Mapping[str, Sequence[Rung]]) -> dict[str, list[Multiplier]]:
-    """Return how many times the compute of the first ladder each of the others needs, at accuracies that both reach."""
-    (_, mine), *others = ladders.items()
-    return {name: multipliers(mine, rungs, shared_targets([mine, rungs])) for name, rungs in others}
+    """Return how many times the compute of the first ladder each of the others needs, at accuracies that both reach.
+
+    Of a part that reaches none of them there are no rows. Raises RecipeError if the second does not.
+    """
+    (_, mine), (name, other), *parts = ladders.items()
+    found = {name: multipliers(mine, other, shared_targets([mine, other]))}
+    for name, rungs in parts:
+        try:
+            found[name] = multipliers(mine, rungs, shared_targets([mine, rungs]))
+        except RecipeError:
+            found[name] = []
+    return found

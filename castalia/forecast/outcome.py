@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
+from castalia.errors import CheckpointError, DataError
 from castalia.forecast.forecast import FORECAST, Check, Forecast, read_forecasts
 from castalia.forecast.ladder import RUNG, Rung, measure
 from castalia.forecast.predict import ACCURACY, LOSS
@@ -19,9 +21,11 @@ Outcome = dict[str, dict[float, float]]
 def measure_outcome(run: Path) -> Outcome:
     """Measure what a run's school gave, as its forecast's small runs were, and write it down; what is known is read.
 
-    Raises CheckpointError for a run without a held-out loss.
+    Raises CheckpointError for a run that is not at its end.
     """
     lines = read_metrics(run / "metrics.jsonl")
+    if lines and "held_out_loss" not in lines[-1]:
+        raise CheckpointError(f"{run} is not at its end yet: the command that began it goes on")
     if not (known := read_outcome(run)) or not lines or lines[-1]["flops"] not in known[LOSS]:
         questions = next((one.questions for one in read_forecasts(run / FORECAST)), 50)
         rung = measure(run, 1.0, load_recipe_of(run).training.seed, questions)
@@ -45,5 +49,9 @@ def outcome_of(rung: Rung) -> Outcome:
 
 
 def checks_of(forecasts: Sequence[Forecast], outcome: Outcome) -> dict[str, Check]:
-    """Return what was measured of every forecast beside it, by what it is of."""
-    return {one.of: one.check(outcome[one.of])[0] for one in forecasts if one.of in outcome}
+    """Return what was measured of every forecast beside it, by what it is of; nothing where none leads so far."""
+    found = {}
+    for one in (one for one in forecasts if one.of in outcome):
+        with suppress(DataError):  # a run that went on far beyond what it was planned for
+            found[one.of] = one.check(outcome[one.of])[0]
+    return found

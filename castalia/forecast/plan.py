@@ -24,6 +24,8 @@ BUDGETS = np.geomspace(1e10, 1e28, 361)
 RESAMPLES = 100
 FAR = 1000.0
 """Budgets beyond so many times a ladder's largest rung are hardly more than a guess, and are said to be."""
+NEAR = 0.1
+"""Budgets below so many times a ladder's smallest rung are not planned."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +63,11 @@ class Plan:
 
 def settings_of(recipe: Recipe) -> dict[str, int]:
     """Return the fields, and the values of a planned recipe, that a plan chooses."""
-    model, feed = recipe.model, recipe.feed
+    model, training = recipe.model, recipe.training
     shape = {"model.width": model.width, "model.layers": model.layers, "model.heads": model.heads}
-    return shape | {"feed.rows": feed.rows, "training.steps": recipe.training.steps or 0}
+    vision = {"model.vision_layers": model.vision_layers} if model.vision_layers else {}
+    steps = {"training.steps": training.steps or 0, "training.warmup_steps": training.warmup_steps}
+    return shape | vision | {"feed.rows": recipe.feed.rows} | steps
 
 
 class Planner:
@@ -77,13 +81,16 @@ class Planner:
                 "a plan needs a ladder whose rungs differ in positions a parameter, too: "
                 "castalia forecast RECIPE --stretches 0.5 1 2"
             )
+        if len({rung.size for rung in rungs}) < 3:
+            raise RecipeError("a plan needs a ladder of three sizes or more")
         self.recipe, self.rungs = recipe, rungs
         x_NK = np.array([(rung.parameters, rung.positions) for rung in rungs], float)
         self.laws: dict[str, Law] = laws(rungs, x_NK, LossLaw(terms=2), RESAMPLES)
         shapes = {(made.model.width, made.model.layers): made for made in (shaped(recipe, size) for size in SIZES)}
         smallest = min(rung.parameters for rung in rungs)
-        self.shapes = [made for made in shapes.values() if parameters(made.model)["total"] >= smallest]
-        self.parameters_J = np.array([parameters(made.model)["total"] for made in self.shapes], float)
+        counts = {name: parameters(made.resolved().model)["total"] for name, made in shapes.items()}
+        self.shapes = [made for name, made in shapes.items() if counts[name] >= smallest]
+        self.parameters_J = np.array([count for count in counts.values() if count >= smallest], float)
         # What a typical step costs, put right by what the rungs' steps did cost.
         counted = [rung.flops / rung.positions / position_cost(shaped(recipe, rung.size)) for rung in rungs]
         self.counted = float(np.median(counted))
@@ -92,7 +99,13 @@ class Planner:
         self.positions = float(np.median([rung.positions / rung.stretch / rung.size**0.5 for rung in rungs]))
 
     def plan(self, flops: float, cluster: Cluster) -> Plan:
-        """Return the best use of so many operations."""
+        """Return the best use of so many operations.
+
+        Raises RecipeError for fewer than a tenth of the smallest rung's.
+        """
+        least = NEAR * min(rung.flops for rung in self.rungs)
+        if not least <= flops < math.inf:
+            raise RecipeError(f"{flops:.3g} FLOPs: this ladder plans {least:.1g} FLOPs and more, and no endless ones")
         x_JK = self.splits(flops)
         loss = self.laws[LOSS].fit
         best = int(np.argmin(loss.at(x_JK)))
@@ -102,7 +115,8 @@ class Planner:
         rows = self.recipe.feed.rows * (positions / self.positions) ** 0.5  # as in a ladder
         made = replace(made, feed=replace(made.feed, rows=max(1, round(rows / made.feed.streams)) * made.feed.streams))
         steps = max(1, round(flops / (self.counted * self.filled * step_cost(made))))
-        made = replace(made, training=replace(made.training, steps=steps))
+        warmup = max(1, round(made.training.warmup_steps * steps / (made.training.steps or steps)))
+        made = replace(made, training=replace(made.training, steps=steps, warmup_steps=warmup))
         hours = cluster.hours(flops)
         families = sorted(answering(self.rungs))
         return Plan(
@@ -113,7 +127,7 @@ class Planner:
             self._expected(LOSS, flops, x_JK[best]),
             {family: self._expected(f"{ACCURACY} {family}", flops, x_JK[best]) for family in families},
             hours,
-            state_bytes(made, cluster.count) + activation_bytes(made, cluster.count),
+            state_bytes(made.resolved(), cluster.count) + activation_bytes(made.resolved(), cluster.count),
             None if cluster.device.dollars is None else hours * cluster.count * cluster.device.dollars,
             flops / max(rung.flops for rung in self.rungs),
         )

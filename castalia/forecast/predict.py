@@ -164,14 +164,15 @@ def laws(rungs: Sequence[Rung], x: Values, form: Form, resamples: int = RESAMPLE
 
 
 def answering(rungs: Sequence[Rung]) -> list[str]:
-    """Return the families of which some run answers better than by guessing.
+    """Return the families that runs of the largest size, together, answer better than by guessing.
 
     Of the others nobody can say from these runs when they will be learned: their accuracy is not foretold.
     """
-    found = []
+    largest = [rung for rung in rungs if rung.size == max(rung.size for rung in rungs)]
+    asked, found = sum(rung.asked for rung in largest), []
     for family, chance in rungs[0].chances.items():
-        best = max(rungs, key=lambda rung: rung.accuracies[family])
-        if best.accuracies[family] > chance + SURE * (chance * (1 - chance) / best.asked) ** 0.5:
+        right = sum(rung.accuracies[family] * rung.asked for rung in largest)
+        if right > chance * asked + SURE * max(1.0, chance * (1 - chance) * asked) ** 0.5:
             found.append(family)
     return found
 

@@ -16,7 +16,7 @@ NOTHING = "no small run answers better than by guessing, so that nothing is fore
 
 def forecast_sheet(forecasts: Sequence[Forecast], checks: Mapping[str, Check] | None = None) -> Sheet:
     """Return the table of forecasts, each with its interval, and, where there are `checks`, with what was measured."""
-    target = forecasts[0].targets[0]
+    target = next((check.expected for check in (checks or {}).values()), forecasts[0].targets[0])
     columns = ("", "expected", f"{forecasts[0].share:.0%} interval", *(("measured", "error") if checks else ()))
     rows = []
     for forecast in forecasts:
@@ -78,6 +78,8 @@ def multiplier_table(rows: Mapping[str, Sequence[Multiplier]], ours: str, other:
         table.add_column(name, justify="right" if name else "left")
     for name, its in rows.items():
         label = name if name == other else f"{name} of {other}"
+        if not its:
+            table.add_row(label, "", "", "", "nothing to compare", "")
         for number, one in enumerate(its):
             cells = (f"{one.accuracy:.1%}", f"{one.flops:.3g}", f"{one.other_flops:.3g}", f"{one.value:.2f}")
             table.add_row("" if number else label, *cells, f"{one.low:.2f} to {one.high:.2f}")

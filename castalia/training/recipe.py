@@ -1,6 +1,6 @@
 """A recipe: everything that makes a run, as one typed value."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from castalia.data.mixture import DataConfig
 from castalia.data.stream import Feed
@@ -21,3 +21,12 @@ class Recipe(Settings):
     data: DataConfig = field(default_factory=DataConfig)
     feed: Feed = field(default_factory=lambda: Feed(rows=16, length=256, streams=2))
     training: TrainingConfig = field(default_factory=TrainingConfig)
+
+    def resolved(self, vocab_size: int | None = None) -> "Recipe":
+        """Return it with what the model takes from the tokenizer (of `vocab_size`; as aimed at) and from perception."""
+        sizes = {
+            "vocab_size": -(-(vocab_size or self.vocab_size) // 64) * 64,
+            "patch_values": self.perception.patch_values,
+            "frame_values": self.perception.frame_values,
+        }
+        return replace(self, model=replace(self.model, **sizes))

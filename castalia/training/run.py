@@ -43,7 +43,7 @@ def create_run(recipe: Recipe, directory: Path) -> Recipe:
     tokenizer = Tokenizer.train(texts, recipe.vocab_size)
     replace_file(directory / "tokenizer.json", tokenizer.to_json())
     replace_file(directory / SOURCES, json.dumps(sources_of(recipe.data.mixture), indent=1))
-    recipe = _resolve(recipe, tokenizer.vocab_size)
+    recipe = recipe.resolved(tokenizer.vocab_size)
     replace_file(path, json.dumps(recipe.to_json(), indent=2))
     return recipe
 
@@ -54,21 +54,10 @@ def _written(document: Document) -> str:
     return " ".join(item if isinstance(item, str) else f"{item.name} {item.arguments}" for item in written)
 
 
-def _resolve(recipe: Recipe, vocab_size: int) -> Recipe:
-    """Settle what follows from the tokenizer and from perception."""
-    perception = recipe.perception
-    sizes = {
-        "vocab_size": -(-vocab_size // 64) * 64,
-        "patch_values": perception.patch_values,
-        "frame_values": perception.frame_values,
-    }
-    return dataclasses.replace(recipe, model=dataclasses.replace(recipe.model, **sizes))
-
-
 def _reopen(recipe: Recipe, path: Path) -> Recipe:
     """Compare a recipe with the one of an existing run; only the length of training may differ."""
     old = Recipe.from_json(json.loads(path.read_text()))
-    new = _resolve(recipe, old.model.vocab_size)
+    new = recipe.resolved(old.model.vocab_size)
     free = ("steps", "minutes", "log_every", "checkpoint_seconds", "checkpoint_every", "keep_checkpoints", "tracker")
     same_length = {name: getattr(old.training, name) for name in free}
     if dataclasses.replace(new, training=dataclasses.replace(new.training, **same_length)) != old:

@@ -7,8 +7,9 @@ import pytest
 
 from castalia.errors import RecipeError
 from castalia.forecast import before
-from castalia.forecast.before import halvings, in_steps, seconds_to_train, settle
-from castalia.forecast.ladder import sized
+from castalia.forecast.before import forecast_from, forecast_run, halvings, in_steps, seconds_to_train, settle
+from castalia.forecast.forecast import read_forecasts
+from castalia.forecast.ladder import Rung, sized, write_ladder
 from castalia.recipes import load_recipe
 
 LADDER, POCKET = load_recipe("ladder"), load_recipe("pocket")
@@ -33,6 +34,44 @@ def test_what_was_settled_holds_however_quick_the_machine_is(tmp_path: Path, mon
     monkeypatch.setattr(before, "measure_peak_flops", lambda: PEAK / 3)
     assert settle(POCKET, tmp_path, 2, RUNS) == first
     assert settle(POCKET, tmp_path, 4, RUNS) != first
+
+
+def test_another_budget_makes_other_sizes_of_the_same_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, size = settle(POCKET, tmp_path, 2, RUNS)
+    monkeypatch.setattr(before, "measure_peak_flops", lambda: PEAK / 3)
+    second, other = settle(POCKET, tmp_path, 4, RUNS)
+    assert second == first and other != size
+    assert settle(POCKET, tmp_path, 4, RUNS) == (second, other)
+
+
+def test_small_runs_of_another_recipe_are_not_gone_on_with(tmp_path: Path) -> None:
+    settle(LADDER, tmp_path, 10, RUNS)
+    longer = replace(LADDER, training=replace(LADDER.training, steps=40_000))
+    assert settle(longer, tmp_path, 10, RUNS)[0].training.steps == 40_000, "nothing has begun yet"
+    (tmp_path / "size-1-seed-0").mkdir()
+    with pytest.raises(RecipeError, match="holds a ladder of another recipe"):
+        settle(LADDER, tmp_path, 10, RUNS)
+
+
+@pytest.mark.parametrize(("sizes", "seeds"), [(1, 8), (3, 1), (4, 0)])
+def test_a_ladder_that_can_say_nothing_is_refused_before_it_is_climbed(tmp_path: Path, sizes: int, seeds: int) -> None:
+    with pytest.raises(RecipeError, match="a ladder has 2 sizes"):
+        forecast_run(LADDER, tmp_path / "run", 10, sizes=sizes, seeds=seeds)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_recipe_of_another_length_is_forecast_from_the_same_ladder(tmp_path: Path) -> None:
+    rungs = [
+        Rung(size, 0, 1, 1, 1e13 * size, size**-0.1, {"digits": size**-0.1}, {}, {}, {"digits": 1.0})
+        for size in (1 / 64, 1 / 32, 1 / 16, 1 / 8)
+    ]
+    write_ladder(tmp_path / "ladder.json", LADDER, rungs)
+    half = replace(LADDER, training=replace(LADDER.training, steps=5_000))
+    loss = forecast_from(tmp_path / "ladder.json", half, tmp_path / "run")[0]
+    assert loss.targets[0].x == pytest.approx(5e12) and loss.targets[0].value == pytest.approx(0.5**-0.1, rel=0.01)
+    assert read_forecasts(tmp_path / "run/forecast.json")[0] == loss
+    with pytest.raises(RecipeError, match="other data"):
+        forecast_from(tmp_path / "ladder.json", POCKET, tmp_path / "pocket")
 
 
 def test_a_budget_for_no_more_than_a_few_steps_is_refused(tmp_path: Path) -> None:
