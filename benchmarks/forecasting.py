@@ -56,7 +56,7 @@ Checked = tuple[Forecast, list[tuple[float, float]]]
 SIZES = (1 / 90, 1 / 38, 1 / 19, 1 / 10.8)
 """Where models of width 24, 32, 40 and 48 have the compute of their size."""
 STRETCHES = (0.5, 2)
-"""What the first seed's rungs are trained for, too: the ladder that plans are made from."""
+"""What the first seed's rungs are trained for, too: with all others the ladder that plans are made from."""
 RATED, RATES = SIZES[::2], "rates.json"
 """Sizes in which other learning rates are tried, and where their losses are recorded."""
 FEW, MANY = 16, 160
@@ -115,8 +115,9 @@ def rerun_more(out: Path) -> None:
     often = MeasureConfig(("held_out",), TRIED_QUESTIONS, MANY, passes=())
     found = measure(partial(roll_out, engine), tasks, often, recipe.data.difficulties, Thinking())
     (KEPT / "attempts.json").write_text(json.dumps(found["right"]["held_out"]) + "\n")
-    rungs = climb(recipe, place, SIZES, [0], stretches=(1, *STRETCHES), questions=QUESTIONS, report=report)
-    write_ladder(MEASURED, recipe, rungs)
+    stretched = climb(recipe, place, SIZES, [0], stretches=STRETCHES, questions=QUESTIONS, report=report)
+    known = [rung for path in sorted(KEPT.glob("seed-*.json")) for rung in read_ladder(path)[1]]
+    write_ladder(MEASURED, recipe, [*known, *stretched])
 
 
 def rerun_rates(out: Path) -> None:

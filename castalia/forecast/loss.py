@@ -5,7 +5,7 @@ from itertools import product
 from typing import ClassVar
 
 import numpy as np
-from scipy.optimize import least_squares, nnls
+from scipy.optimize import minimize, nnls
 
 from castalia.forecast.fits import Values
 
@@ -92,17 +92,23 @@ class LossLaw:
         middle_K = np.exp(np.log(x_NK).mean(0))  # numbers near 1 are solved for best
         scaled_NK = x_NK / middle_K
         starts = self._starts(scaled_NK, y_N) if near_P is None else self._near(near_P, -np.log(middle_K), y_N)
+        logs_NK, log_y_N = np.log(scaled_NK), np.log(y_N)
+        slopes_NP = np.empty((len(y_N), 1 + 2 * self.terms))
 
-        def apart(parameters_P: Values) -> Values:
-            return np.log(self.at(parameters_P, scaled_NK) / y_N)
+        def cost(parameters_P: Values) -> tuple[float, Values]:
+            """Return Huber's loss of the errors of log loss, and its slopes."""
+            terms_NK = np.exp(parameters_P[1::2] - parameters_P[2::2] * logs_NK)
+            whole_N = np.exp(parameters_P[0]) + terms_NK.sum(1)
+            slopes_NP[:, 0] = np.exp(parameters_P[0]) / whole_N
+            slopes_NP[:, 1::2] = terms_NK / whole_N[:, None]
+            slopes_NP[:, 2::2] = -slopes_NP[:, 1::2] * logs_NK
+            errors_N = (np.log(whole_N) - log_y_N) / HUBER
+            capped_N = errors_N.clip(-1, 1)
+            return float(capped_N @ (errors_N - capped_N / 2)), capped_N @ slopes_NP / HUBER
 
-        low_P = np.array([-20.0, *[-20.0, 0.01] * self.terms])
-        high_P = np.array([10.0, *[20.0, 3.0] * self.terms])
-        tries = [
-            least_squares(apart, np.clip(start, low_P, high_P), bounds=(low_P, high_P), loss="huber", f_scale=HUBER)
-            for start in starts
-        ]
-        return self._moved(min(tries, key=lambda found: found.cost).x, np.log(middle_K))
+        bounds = [(-20.0, 10.0), *[(-20.0, 20.0), (0.01, 3.0)] * self.terms]
+        tries = [minimize(cost, start, jac=True, method="L-BFGS-B", bounds=bounds) for start in starts]
+        return self._moved(min(tries, key=lambda found: found.fun).x, np.log(middle_K))
 
     def _starts(self, scaled_NK: Values, y_N: Values) -> list[Values]:
         """Return the best parameters with exponents on the grid."""

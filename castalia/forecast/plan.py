@@ -17,7 +17,7 @@ from castalia.forecast.predict import ACCURACY, LOSS, Law, answering, laws
 from castalia.model.flops import parameters
 from castalia.training.recipe import Recipe
 
-SIZES = np.geomspace(1e-4, 1e12, 640)
+SIZES = np.geomspace(1e-4, 1e12, 240)
 """Sizes whose shapes are considered, as shares of the recipe's compute."""
 BUDGETS = np.geomspace(1e10, 1e28, 361)
 """Where an accuracy is looked for: 20 budgets to every factor of ten, FLOPs."""
