@@ -10,7 +10,7 @@ from castalia.training.recipe import Recipe
 
 
 def recipe() -> Recipe:
-    """Return the recipe: an hour and a half to two hours on two cores; its shape is what a plan says of so many operations."""
+    """Return the recipe: two hours on two cores, of the shape that a plan gives so many operations."""
     return Recipe(
         name="nano",
         vocab_size=1024,
