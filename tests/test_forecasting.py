@@ -86,7 +86,16 @@ def test_small_runs_are_not_run_again(place: Path, forecast: list[dict[str, obje
 def test_a_plan_from_ones_own_ladder_says_what_to_train(place: Path, forecast: list[dict[str, object]]) -> None:
     options = ("--flops", "1e14", "--device", "h100:8", "--ladder", "runs/small-ladder")
     said = castalia(place, "plan", *options)
-    for word in ("parameters", "loss", "right", "time", "memory", "cost", "castalia pretrain YOUR-SMALL.py --set"):
+    for word in (
+        "parameters",
+        "loss",
+        "right",
+        "time",
+        "memory",
+        "cost",
+        "castalia pretrain YOUR-SMALL.py --set",
+        "training.precision=bf16",
+    ):
         assert word in said, said
     plan = json.loads(castalia(place, "plan", *options, "--json"))
     assert plan["flops"] == 1e14 and plan["settings"]["training.steps"] > 160

@@ -44,7 +44,7 @@ def plan(
         json: print one line of JSON instead of a table.
     """
     from castalia.console import console
-    from castalia.forecast.devices import cluster_of
+    from castalia.forecast.devices import LAPTOP, cluster_of
     from castalia.forecast.ladder import read_ladder
     from castalia.forecast.plan import Planner, budget
     from castalia.forecast.tables import plan_table
@@ -72,7 +72,8 @@ def plan(
         print(jsonlib.dumps(made.to_json()))
         return
     console.print(plan_table(made, cluster))
-    settings = " ".join(f"{name}={value}" for name, value in made.to_json()["settings"].items())
+    chosen = made.to_json()["settings"] | ({} if cluster.name == LAPTOP else {"training.precision": "bf16"})
+    settings = " ".join(f"{name}={value}" for name, value in chosen.items())
     name = made.recipe.name if made.recipe.name in recipe_names() else f"YOUR-{made.recipe.name.upper()}.py"
     console.print(f"train it: castalia pretrain {name} --set {settings}", highlight=False, soft_wrap=True)
     if ladder == MEASURED:

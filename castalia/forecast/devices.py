@@ -30,7 +30,7 @@ DEVICES = {
 }
 """Dense bf16 peaks and memory are the makers'; prices are of the middle of 2026 and change: --price says yours."""
 LAPTOP = "laptop"
-"""This machine, whose peak is measured (fp32)."""
+"""This machine, whose peak is measured, and that trains in fp32."""
 MFU = {LAPTOP: 0.5}
 """Share of the peak that training reaches, where it is not said: what was measured here; 0.4 elsewhere."""
 

@@ -29,6 +29,8 @@ class TrainingConfig:
     """Share of the run, at its end, over which rates fall linearly to nothing."""
     clip: float = 1.0
     """Gradients are scaled down to this norm."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """What products are computed in; weights, their gradients and the optimizer are fp32 in either case."""
     compile: bool = True
     threads: int = 0
     """CPU threads of one process; 0 means all cores."""

@@ -104,7 +104,8 @@ class Trainer:
             torch.from_numpy(array).to(device)
             for array in (batch.learn_at_L, batch.targets_L, batch.weights_L, batch.logprobs_L)
         )
-        nll_L = self.model(ModelInput.of(batch, device), at_L, targets_M=targets_L)
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
+            nll_L = self.model(ModelInput.of(batch, device), at_L, targets_M=targets_L)
         is_sampled_L = ~logprobs_L.isnan()
         apart = torch.where(is_sampled_L, nll_L.detach() + logprobs_L, 0).abs().sum()
         total = self.objective(nll_L, weights_L, logprobs_L).sum()

@@ -131,6 +131,19 @@ def test_of_two_replies_the_one_with_the_advantage_gains_on_the_other(trainer: C
     assert logprob(one, good) - logprob(one, bad) > before + 0.02
 
 
+def test_in_bf16_it_learns_as_in_fp32_and_keeps_its_weights_whole(trainer: Callable[..., Trainer]) -> None:
+    learned = batch([1.0] * 12, [1.0] * 9)
+    whole, half = trainer(other_lr=0.01), trainer(other_lr=0.01, precision="bf16")
+    before = [one.evaluate([learned]) for one in (whole, half)]
+    assert before[1] == pytest.approx(before[0], rel=0.01) and before[0] != before[1]
+    for one in (whole, half):
+        for _ in range(20):
+            one.step(learned)
+    after = [one.evaluate([learned]) for one in (whole, half)]
+    assert after[0] < 0.5 * before[0] and after[1] == pytest.approx(after[0], rel=0.15)
+    assert {parameter.dtype for parameter in half.model.parameters()} == {torch.float32}
+
+
 def test_a_batch_in_which_nothing_is_learned_moves_nothing_and_has_no_loss(trainer: Callable[..., Trainer]) -> None:
     one = trainer()
     before = {name: tensor.clone() for name, tensor in one.model.state_dict().items()}
