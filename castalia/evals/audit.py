@@ -121,29 +121,41 @@ def _grams(text: str) -> np.ndarray:
     return counts
 
 
-def audit(items: Sequence[Document], trained: Iterable[Document]) -> dict[str, Found]:
-    """Return, by modality, which of `items`, prompts, are among the documents `trained`, prompts or whole traces."""
+def audit(
+    items: Sequence[Document], trained: Iterable[Document], families: Sequence[str] | None = None
+) -> dict[str, Found]:
+    """Return, by modality, which of `items`, prompts, are among the documents `trained`, prompts or whole traces.
+
+    With the `families` of the items, the rows are "family, modality".
+    """
     wanted: dict[Modality, list[Print]] = {}
-    for item in items:
+    rows: dict[Modality, list[str]] = {}
+    for number, item in enumerate(items):
         for mark in subject_of(item):
             wanted.setdefault(mark.modality, []).append(mark)
-    found = {m: Found(len(p), threshold=NEAR[m], nearest=[-1.0] * len(p)) for m, p in wanted.items()}
+            rows.setdefault(mark.modality, []).append(
+                f"{families[number]}, {mark.modality}" if families else mark.modality
+            )
     digests = {m: {mark.digest for mark in p} for m, p in wanted.items()}
     vectors = {m: np.stack([mark.vector_D for mark in p]) for m, p in wanted.items()}
     best = {m: np.full(len(p), -1.0, np.float32) for m, p in wanted.items()}
     same: dict[Modality, set[bytes]] = {m: set() for m in wanted}
+    compared = dict.fromkeys(wanted, 0)
     for modality, block in _blocks(trained, set(wanted)):
-        found[modality].trained += len(block)
+        compared[modality] += len(block)
         same[modality] |= digests[modality].intersection(mark.digest for mark in block)
         cosines_IB = vectors[modality] @ np.stack([mark.vector_D for mark in block]).T
         np.maximum(best[modality], cosines_IB.max(1), out=best[modality])
+    found: dict[str, Found] = {}
     for modality, marks in wanted.items():
-        it = found[modality]
-        it.nearest = [round(float(value), 4) for value in best[modality]]
-        exact = [mark.digest in same[modality] for mark in marks]
-        it.exact = sum(exact)
-        it.near = sum(v >= it.threshold and not e for v, e in zip(best[modality].tolist(), exact, strict=True))
-    return {str(m): f for m, f in found.items()}
+        for row, mark, cosine in zip(rows[modality], marks, best[modality].tolist(), strict=True):
+            it = found.setdefault(row, Found(trained=compared[modality], threshold=NEAR[modality]))
+            exact = mark.digest in same[modality]
+            it.items += 1
+            it.exact += exact
+            it.near += not exact and cosine >= it.threshold
+            it.nearest.append(round(cosine, 4))
+    return dict(sorted(found.items()))
 
 
 def _blocks(trained: Iterable[Document], modalities: set[Modality]) -> Iterator[tuple[Modality, list[Print]]]:

@@ -86,13 +86,14 @@ class Exam:
         """Return which questions of `levels` (the other parts ask the same) are among what the run has learned from."""
         self.progress("audit")
         asked = [
-            example.prompt(index)
-            for task in self.tasks.values()
+            (example.prompt(index), name)
+            for name, task in self.tasks.items()
             for split, levels in (("held_out", DIFFICULTIES), ("out_of_range", DIFFICULTIES[-1:]))
             for level in levels
             for example, index in questions(task, level, self.n, split)
         ]
-        return to_json(audit(asked, trained_documents(directory)))
+        items, families = zip(*asked, strict=True)
+        return to_json(audit(items, trained_documents(directory), families))
 
     def _means(self, part: str, strategy: Strategy | None = None, **asking: Any) -> dict[str, Any]:
         self.progress(part)

@@ -59,6 +59,16 @@ def test_words_are_compared_without_case_and_what_is_missing_is_said() -> None:
     assert audit([asked], [])["text"].trained == 0
 
 
+def test_what_is_found_is_told_by_family() -> None:
+    items = [(task.sample(seed, 3, "held_out").prompt(), task.name) for task in (Charts(), Mazes()) for seed in (1, 2)]
+    documents, families = zip(*items, strict=True)
+    found = audit(documents, [documents[2]], families)
+    assert {row: (it.items, it.exact) for row, it in found.items()} == {
+        "charts, picture": (2, 0),
+        "mazes, picture": (2, 1),
+    }
+
+
 def test_a_passage_is_found_by_its_words_not_by_its_question() -> None:
     text = "number {n} of many things that are told apart by nothing but their number {n}"
     task = Prose([Passage("lines", str(n), f"thing {n}", text.format(n=n), n % 2 == 0) for n in range(60)])
