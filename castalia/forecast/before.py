@@ -27,7 +27,9 @@ SPEED = 0.5
 STEP_SECONDS = 0.02
 """What a step takes beside its operations, however small the model is."""
 RUN_SECONDS = 4.0
-"""What a run takes beside its steps: its start, and the exam."""
+"""What a run takes to start."""
+QUESTION_SECONDS = 0.005
+"""What a question of the exam after a small run takes, and the loss of the documents that are measured for it."""
 LEAST_STEPS = 20
 """A run of fewer steps says nothing."""
 COMPILED = 120.0
@@ -61,7 +63,7 @@ def forecast_run(
         )
     ladder = ladder_of(directory)
     runs = [(share, seeds * sum(stretches)) for share in halvings(sizes)]
-    small, largest = settle(recipe, ladder, minutes, runs, most=LARGEST)
+    small, largest = settle(recipe, ladder, minutes, runs, most=LARGEST, questions=questions)
     chosen = [largest * share for share, _ in runs]
     climbed = climb(small, ladder, chosen, range(seeds), stretches=stretches, questions=questions, report=report)
     return _write(climbed, climbed[-1].flops / climbed[-1].stretch / chosen[-1], directory)
@@ -108,7 +110,13 @@ def halvings(sizes: int) -> list[float]:
 
 
 def settle(
-    recipe: Recipe, directory: Path, minutes: float, runs: Sequence[tuple[float, float]], most: float = 1.0
+    recipe: Recipe,
+    directory: Path,
+    minutes: float,
+    runs: Sequence[tuple[float, float]],
+    *,
+    most: float = 1.0,
+    questions: int = 50,
 ) -> tuple[Recipe, float]:
     """Return the recipe as small runs take it, in steps, and the size whose `runs` fit so many minutes.
 
@@ -126,12 +134,13 @@ def settle(
         peak_flops = measure_peak_flops()
         steps = said.get("steps", recipe.training.steps)  # small runs of another budget stay what they are
         planned = in_steps(replace(recipe, training=replace(recipe.training, steps=steps)), peak_flops)
-        size = min(most, _fitting(planned, minutes, runs, peak_flops))
+        count = sum(count for _, count in runs)
+        left = 60 * minutes - count * exam_seconds(recipe, questions)
+        size = min(most, _fitting(planned, left, runs, peak_flops))
         smallest = sized(planned, size * min(share for share, _ in runs))
         if (smallest.training.steps or 0) < LEAST_STEPS:
-            count = round(sum(count for _, count in runs))
             raise RecipeError(
-                f"{60 * minutes:.0f} s are too few for {count} small runs: the smallest would hardly begin"
+                f"{60 * minutes:.0f} s are too few for {count:.0f} small runs: the smallest would hardly begin"
             )
         compiled = said.get("compiled", seconds_to_train(sized(planned, size), peak_flops) > COMPILED)
         settled: dict[str, Any] = {"steps": planned.training.steps, "size": size, "compiled": compiled}
@@ -162,10 +171,15 @@ def seconds_to_train(recipe: Recipe, peak_flops: float) -> float:
     return RUN_SECONDS + steps * (step_cost(recipe) / (SPEED * peak_flops) + STEP_SECONDS)
 
 
-def _fitting(recipe: Recipe, minutes: float, runs: Sequence[tuple[float, float]], peak_flops: float) -> float:
+def exam_seconds(recipe: Recipe, questions: int) -> float:
+    """Return about how long so many questions a family and difficulty take here, of a small run."""
+    return QUESTION_SECONDS * questions * len(recipe.data.mixture) * len({*recipe.data.difficulties})
+
+
+def _fitting(recipe: Recipe, left: float, runs: Sequence[tuple[float, float]], peak_flops: float) -> float:
     low, high = 1e-6, 1.0
     for _ in range(40):
         middle = (low * high) ** 0.5
         seconds = sum(count * seconds_to_train(sized(recipe, middle * share), peak_flops) for share, count in runs)
-        low, high = (middle, high) if seconds <= 60 * minutes else (low, middle)
+        low, high = (middle, high) if seconds <= left else (low, middle)
     return float(f"{low:.2g}")

@@ -126,7 +126,7 @@ def climb_all(
     ladders = {}
     for name, one in chosen.items():
         place = directory / name.replace(" ", "-")
-        small, largest = settle(one, place, minutes / len(chosen), runs)
+        small, largest = settle(one, place, minutes / len(chosen), runs, questions=questions)
         sizes = [largest * size for size in SIZES]
         ladders[name] = climb_tuned(
             small,

@@ -7,7 +7,15 @@ import pytest
 
 from castalia.errors import RecipeError
 from castalia.forecast import before
-from castalia.forecast.before import forecast_from, forecast_run, halvings, in_steps, seconds_to_train, settle
+from castalia.forecast.before import (
+    exam_seconds,
+    forecast_from,
+    forecast_run,
+    halvings,
+    in_steps,
+    seconds_to_train,
+    settle,
+)
 from castalia.forecast.forecast import read_forecasts
 from castalia.forecast.ladder import Rung, sized, write_ladder
 from castalia.recipes import load_recipe
@@ -24,8 +32,9 @@ def peak(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("minutes", [2.0, 20.0])
 def test_small_runs_take_their_budget(tmp_path: Path, minutes: float) -> None:
-    small, size = settle(LADDER, tmp_path, minutes, RUNS)
-    seconds = sum(count * seconds_to_train(sized(small, size * share), PEAK) for share, count in RUNS)
+    small, size = settle(LADDER, tmp_path, minutes, RUNS, questions=20)
+    exam = exam_seconds(LADDER, 20)
+    seconds = sum(count * (seconds_to_train(sized(small, size * share), PEAK) + exam) for share, count in RUNS)
     assert seconds == pytest.approx(60 * minutes, rel=0.1)
 
 
@@ -88,7 +97,7 @@ def test_minutes_become_the_steps_that_they_hold() -> None:
 def test_no_rung_is_larger_than_is_said_and_short_ones_are_not_compiled(tmp_path: Path) -> None:
     small, size = settle(LADDER, tmp_path / "long", 1e6, RUNS, most=1 / 8)
     assert size == 1 / 8 and small.training.compile
-    small, _ = settle(LADDER, tmp_path / "short", 1, RUNS)
+    small, _ = settle(LADDER, tmp_path / "short", 2, RUNS)
     assert not small.training.compile
     never = replace(LADDER, training=replace(LADDER.training, compile=False))
     assert not settle(never, tmp_path / "never", 1e6, RUNS)[0].training.compile
