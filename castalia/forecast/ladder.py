@@ -137,14 +137,12 @@ def climb(
     for size, stretch, seed in product(sorted(sizes), sorted(stretches), seeds):
         name = f"size-{size:g}" + (f"-stretch-{stretch:g}" if stretch != 1 else "") + f"-seed-{seed}"
         path = directory / name / RUNG
-        if not path.exists():
+        rung = Rung(**json.loads(path.read_text())) if path.exists() else None
+        if rung is None:
             made = sized(recipe, size, stretch)
             made = replace(made, data=replace(made.data, seed=seed), training=replace(made.training, seed=seed))
             pretrain(made, path.parent, report=lambda line, name=name: report(name, line), warn=lambda text: None)
-            rung = replace(measure(path.parent, size, seed, questions), stretch=stretch)
-            replace_file(path, json.dumps(asdict(rung), indent=1))
-        rung = Rung(**json.loads(path.read_text()))
-        if rung.questions != questions:
+        if rung is None or rung.questions != questions:
             rung = replace(measure(path.parent, size, seed, questions), stretch=stretch)
             replace_file(path, json.dumps(asdict(rung), indent=1))
         rungs.append(rung)

@@ -61,39 +61,28 @@ class BentPower:
 
 @dataclass(frozen=True)
 class LossLaw:
-    """L(x_1 … x_K) = E + Σ A_k / x_k^α_k: over (N, D) with two terms, along a ladder's compute with one.
+    """L(N, D) = E + A / N^α + B / D^β, of parameters and positions: `x` is [N, K], K = 2.
 
     Fitted to log losses with Huber's loss; exponents on a grid, the rest by non-negative least squares, then all
-    together from the best. Parameters are (log E, log A_1, α_1, log A_2, α_2 …); E may be as good as 0.
+    together from the best. E may be as good as 0.
     """
 
-    terms: int = 2
+    name: ClassVar[str] = "E + A/N^α + B/D^β"
+    parameters: ClassVar[tuple[str, ...]] = ("log_E", "log_A", "alpha", "log_B", "beta")
     in_logs: ClassVar[bool] = True
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-        return "E + A/N^α + B/D^β" if self.terms == 2 else "E + A/C^α"
-
-    @property
-    def parameters(self) -> tuple[str, ...]:
-        """log E, then log A and α of every term."""
-        return ("log_E", *(name for k in range(self.terms) for name in (f"log_{'ABCD'[k]}", f"alpha_{'ABCD'[k]}")))
 
     def at(self, parameters_P: Values, x: Values) -> Values:
         """Return the loss at every place, [N]."""
-        x_NK = np.asarray(x, float).reshape(len(x), self.terms)
         logs_K, alphas_K = parameters_P[1::2], parameters_P[2::2]
-        return np.exp(parameters_P[0]) + np.exp(logs_K - alphas_K * np.log(x_NK)).sum(-1)
+        return np.exp(parameters_P[0]) + np.exp(logs_K - alphas_K * np.log(x)).sum(-1)
 
     def solve(self, x: Values, y_N: Values, near_P: Values | None = None) -> Values:
         """Return the parameters."""
-        x_NK = np.asarray(x, float).reshape(len(x), self.terms)
-        middle_K = np.exp(np.log(x_NK).mean(0))  # numbers near 1 are solved for best
-        scaled_NK = x_NK / middle_K
+        middle_K = np.exp(np.log(x).mean(0))  # numbers near 1 are solved for best
+        scaled_NK = x / middle_K
         starts = self._starts(scaled_NK, y_N) if near_P is None else self._near(near_P, -np.log(middle_K), y_N)
         logs_NK, log_y_N = np.log(scaled_NK), np.log(y_N)
-        slopes_NP = np.empty((len(y_N), 1 + 2 * self.terms))
+        slopes_NP = np.empty((len(y_N), len(self.parameters)))
 
         def cost(parameters_P: Values) -> tuple[float, Values]:
             """Return Huber's loss of the errors of log loss, and its slopes."""
@@ -106,14 +95,14 @@ class LossLaw:
             capped_N = errors_N.clip(-1, 1)
             return float(capped_N @ (errors_N - capped_N / 2)), capped_N @ slopes_NP / HUBER
 
-        bounds = [(-20.0, 10.0), *[(-20.0, 20.0), (0.01, 3.0)] * self.terms]
+        bounds = [(-20.0, 10.0), *[(-20.0, 20.0), (0.01, 3.0)] * 2]
         tries = [minimize(cost, start, jac=True, method="L-BFGS-B", bounds=bounds) for start in starts]
         return self._moved(min(tries, key=lambda found: found.fun).x, np.log(middle_K))
 
     def _starts(self, scaled_NK: Values, y_N: Values) -> list[Values]:
         """Return the best parameters with exponents on the grid."""
         found = []
-        for alphas in product(EXPONENTS, repeat=self.terms):
+        for alphas in product(EXPONENTS, repeat=2):
             # Errors of ratios: every row is divided by its loss.
             rows_NP = np.concatenate([np.ones((len(y_N), 1)), scaled_NK ** -np.array(alphas)], 1) / y_N[:, None]
             amounts_P, cost = nnls(rows_NP, np.ones(len(y_N)))

@@ -85,7 +85,7 @@ class Planner:
             raise RecipeError("a plan needs a ladder of three sizes or more")
         self.recipe, self.rungs = recipe, rungs
         x_NK = np.array([(rung.parameters, rung.positions) for rung in rungs], float)
-        self.laws: dict[str, Law] = laws(rungs, x_NK, LossLaw(terms=2), RESAMPLES)
+        self.laws: dict[str, Law] = laws(rungs, x_NK, LossLaw(), RESAMPLES)
         shapes = {(made.model.width, made.model.layers): made for made in (shaped(recipe, size) for size in SIZES)}
         smallest = min(rung.parameters for rung in rungs)
         counts = {name: parameters(made.resolved().model)["total"] for name, made in shapes.items()}

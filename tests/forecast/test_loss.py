@@ -50,15 +50,6 @@ def test_parameters_and_a_run_of_ten_times_the_compute_are_inside_their_interval
     assert all(count >= 0.7 * trials for count in inside.values()), inside
 
 
-@settings(max_examples=10)
-@given(st.floats(0.05, 1.0), st.floats(0.2, 0.7))
-def test_along_one_ladder_the_floor_and_the_exponent_are_found(floor: float, gamma: float) -> None:
-    form, compute_N = LossLaw(terms=1), np.geomspace(1e10, 1e12, 8)
-    truth = np.array([np.log(floor), np.log(2.0) + gamma * np.log(1e10), gamma])
-    found = form.solve(compute_N, form.at(truth, compute_N))
-    assert found == pytest.approx(truth, rel=0.02, abs=0.02)
-
-
 @pytest.mark.skipif("CHINCHILLA_CSV" not in os.environ, reason="needs Epoch's points: svg_extracted_data.csv")
 def test_the_points_of_the_chinchilla_replication_give_its_published_fit() -> None:
     """Besiroglu et al., arXiv 2404.10102: E 1.82, A 482, B 2085, α 0.348, β 0.366, without the five smallest."""
