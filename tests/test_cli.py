@@ -311,7 +311,7 @@ def test_the_main_job_at_its_smallest_ends_with_a_report_a_table_and_an_answer(t
     assert ask is not None
     asked = castalia(*shlex.split(ask[1]), "--image", drawn)
     assert (asked.status, asked.err) == (0, "")
-    assert asked.out.strip()
+    assert asked.out.endswith("\n"), "an answer, which after so little school may be none"
 
     metrics = (directory / "metrics.jsonl").read_bytes()
     checkpoints = sorted(os.listdir(directory / "checkpoints"))

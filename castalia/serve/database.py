@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ from typing import Any, ClassVar, TypeVar
 
 import sqlalchemy as sql
 from sqlalchemy import event
-from sqlalchemy.exc import SQLAlchemyError, StatementError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError, StatementError
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker, validates
 
@@ -275,10 +276,7 @@ def open_database(url: str) -> Database:
         raise DatabaseError(f"a database is {FORMS}, not {kind}")
     try:
         engine = _sqlite(parsed) if kind == "sqlite" else _postgresql(parsed)
-        with engine.begin() as connection:
-            for statement in PREPARATION[engine.dialect.name]:
-                connection.exec_driver_sql(statement).close()
-            Base.metadata.create_all(connection)
+        _prepare(engine)
     except (SQLAlchemyError, OSError, ValueError, ImportError) as error:
         reason = _reason(error)
         in_query = [word for name, words in parsed.normalized_query.items() if "password" in name for word in words]
@@ -286,6 +284,23 @@ def open_database(url: str) -> Database:
             reason = reason.replace(password, "***")
         raise DatabaseError(f"the database {place} cannot be opened: {reason}") from None
     return Database(engine, place)
+
+
+def _prepare(engine: sql.Engine) -> None:
+    """Make the tables that are missing. Who first turns on WAL while others open the file is refused at once, without
+    SQLite's waiting (sqlite.org/wal.html, "Sometimes queries return SQLITE_BUSY"): so it is tried again."""
+    last = time.monotonic() + WAIT_SECONDS
+    while True:
+        try:
+            with engine.begin() as connection:
+                for statement in PREPARATION[engine.dialect.name]:
+                    connection.exec_driver_sql(statement).close()
+                Base.metadata.create_all(connection)
+            return
+        except OperationalError as error:
+            if "database is locked" not in str(error) or time.monotonic() > last:
+                raise
+            time.sleep(0.02)
 
 
 def _sqlite(url: sql.URL) -> sql.Engine:
