@@ -295,7 +295,7 @@ def test_an_example_of_a_family_can_be_seen_and_asked_about(
 
 def test_the_main_job_at_its_smallest_ends_with_a_report_a_table_and_an_answer(tmp_path: Path, drawn: Path) -> None:
     directory = tmp_path / "run"
-    job = ["run", "pocket", "--minutes", "1", "--questions", "5", "--out", directory]
+    job = ["run", "pocket", "--minutes", "1.5", "--questions", "5", "--out", directory]
     said = castalia(*job)
     assert said.status == 0, said.err
     assert "Traceback" not in said.out + said.err
@@ -311,7 +311,7 @@ def test_the_main_job_at_its_smallest_ends_with_a_report_a_table_and_an_answer(t
     assert ask is not None
     asked = castalia(*shlex.split(ask[1]), "--image", drawn)
     assert (asked.status, asked.err) == (0, "")
-    assert asked.out.endswith("\n"), "an answer, which after so little school may be none"
+    assert asked.out.strip()
 
     metrics = (directory / "metrics.jsonl").read_bytes()
     checkpoints = sorted(os.listdir(directory / "checkpoints"))

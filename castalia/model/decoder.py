@@ -123,8 +123,12 @@ class Decoder(nn.Module):
                 places_N3 = batch.places_BT3.flatten(0, 1)[batch.patch_at_N]
                 patches_ND = self.vision(patches_ND, places_N3, batch.pictures())
             flat = flat.index_copy(0, batch.patch_at_N, patches_ND.to(flat.dtype))
+        elif self.training:
+            flat = flat + _nothing(self.patch_embedding, self.place_embedding, self.vision)
         if len(batch.frame_at_M):
             flat = flat.index_copy(0, batch.frame_at_M, self.frame_embedding(batch.frames_MF).to(flat.dtype))
+        elif self.training:
+            flat = flat + _nothing(self.frame_embedding)
         return norm(flat.view_as(x_BTD))
 
     def hidden(self, batch: ModelInput, at_M: Tensor | None = None, cache: Cache | None = None) -> Tensor:
@@ -156,3 +160,12 @@ class Decoder(nn.Module):
         logits_MV = F.linear(hidden_MD, weight).float()
         cap = self.config.softcap
         return cap * torch.tanh(logits_MV / cap) if cap else logits_MV
+
+
+def _nothing(*modules: nn.Module | None) -> Tensor:
+    """Return 0, in which all parameters of `modules` have a part.
+
+    So a batch without pictures or sounds has gradients of all parameters, of zero: FSDP sums what processes send it in
+    one piece, and ends them where one sends less than another.
+    """
+    return 0 * sum((p.sum() for module in modules if module is not None for p in module.parameters()), torch.zeros(()))

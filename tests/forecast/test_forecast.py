@@ -177,9 +177,9 @@ def test_answers_are_right_where_there_is_no_loss() -> None:
 
 
 def test_two_families_of_which_one_run_knew_more_are_drawn_together() -> None:
-    compute_N, noise_N = np.geomspace(1e10, 1e12, 6), np.random.default_rng(0).normal(0, 0.1, 6)
+    compute_N, noise_N = np.geomspace(1e10, 1e12, 6), np.random.default_rng(0).normal(0, 0.05, 6)
     form = BentPower(1e12)
     losses_N = form.at(np.array([0.0, 0.3, 0.0]), compute_N)
     same, opposite = (fit(form, compute_N, losses_N * np.exp(sign * noise_N)) for sign in (1, -1))
     levels = [one.resampled_RP[:, 0] - one.parameters_P[0] for one in (same, opposite)]
-    assert np.corrcoef(*levels)[0, 1] < -0.8
+    assert np.corrcoef(*levels)[0, 1] < -0.9

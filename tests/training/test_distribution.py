@@ -48,6 +48,17 @@ def test_two_processes_go_on_where_one_was(
     assert_equal_losses(directory)
 
 
+def test_two_processes_of_which_one_sees_no_picture_learn_what_one_learns(
+    command: Any, lines: Callable[[Path], list[dict]], tmp_path: Path
+) -> None:
+    seldom = ("--set", "data.mixture=countdown:9,charts:1", "feed.length=160", "training.steps=20")
+    for name, processes in (("one", 1), ("two", 2)):
+        done = command.run(tmp_path / name, *seldom, processes=processes)
+        assert done.returncode == 0, done.stderr
+    one, two = lines(tmp_path / "one"), lines(tmp_path / "two")
+    assert [line["loss"] for line in two] == pytest.approx([line["loss"] for line in one], rel=0, abs=1e-4)
+
+
 def test_streams_that_processes_cannot_share_evenly_are_refused_with_the_way_out() -> None:
     with pytest.raises(RecipeError, match=r"2 streams cannot be shared by 3 processes: set feed\.streams=3"):
         Loader(pytest.fail, Feed(rows=6, length=64, streams=2), world=3)
