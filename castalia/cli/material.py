@@ -40,7 +40,7 @@ def data_sample(
     out: Path = Path("samples"),
     json: bool = False,
 ) -> None:
-    """Show an example of a task family: its picture or sound as a file, questions, thoughts and answers.
+    """Show an example of a task family: its picture or sound as a file, questions, thoughts, answers, how to ask.
 
     Example: castalia data sample charts --difficulty 2
     Example: castalia data sample speech --seed 3 --json
