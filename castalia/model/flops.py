@@ -99,16 +99,16 @@ def forward_flops(config: ModelConfig, shape: StepShape) -> dict[str, int]:
     return count | {"total": sum(count.values())}
 
 
-def optimizer_flops(config: ModelConfig, *, patches: bool = True, frames: bool = True) -> int:
+def optimizer_flops(config: ModelConfig) -> int:
     """Return the operations of Muon's Newton-Schulz iterations in one step; AdamW does no products.
 
     A matrix of n × m, n ≤ m, pays for its Gram matrix and for the last product (2n²m each); the iterations are products
     of n × n matrices (2n³ each): four, but three in the first and two in the last. Attention's matrices are made
-    orthogonal head by head. In a step without `patches` or `frames` their projection has no gradient and pays nothing.
+    orthogonal head by head. In a step without patches or frames the gradient of their projection is zero, and pays.
     """
     total = 0
-    inputs = [(config.width, config.patch_values, 1)] * patches + [(config.width, config.frame_values, 1)] * frames
-    if patches and config.vision_layers:
+    inputs = [(config.width, config.patch_values, 1), (config.width, config.frame_values, 1)]
+    if config.vision_layers:
         inputs += block_matrix_shapes(encoder_config(config)) * config.vision_layers
         inputs += [(4 * config.width, config.width, 1)] * 2
     for rows, columns, heads in block_matrix_shapes(config) * config.layers + inputs:
@@ -122,5 +122,4 @@ def step_flops(config: ModelConfig, shape: StepShape, *, muon: bool = True) -> i
     and optimizer."""
     forward = forward_flops(config, shape)
     projections = forward["patches"] + forward["frames"]
-    optimizer = optimizer_flops(config, patches=shape.patches > 0, frames=shape.frames > 0) if muon else 0
-    return 3 * forward["total"] - projections + optimizer
+    return 3 * forward["total"] - projections + (optimizer_flops(config) if muon else 0)
