@@ -9,6 +9,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from castalia.data.catalog import tasks_of
 from castalia.engine.engine import Engine
 from castalia.errors import CheckpointError, DataError, RecipeError
@@ -128,7 +130,7 @@ def climb(
     What is done is not done again, and what was interrupted goes on. Raises RecipeError if there are runs of another
     recipe.
     """
-    rungs = []
+    rungs, compiled_for = [], None
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / "recipe.json"
     if any(directory.glob("size-*")) and Recipe.from_json(json.loads(path.read_text())) != recipe:
@@ -139,6 +141,9 @@ def climb(
         path = directory / name / RUNG
         rung = Rung(**json.loads(path.read_text())) if path.exists() else None
         if rung is None:
+            if size != compiled_for:
+                torch.compiler.reset()  # the graphs of all models so far count against the compiler's limit
+                compiled_for = size
             made = sized(recipe, size, stretch)
             made = replace(made, data=replace(made.data, seed=seed), training=replace(made.training, seed=seed))
             pretrain(made, path.parent, report=lambda line, name=name: report(name, line), warn=lambda text: None)
