@@ -23,7 +23,7 @@ def options(about: str, *, run: bool = False) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="under two minutes, coarser")
     parser.add_argument("--json", action="store_true", help="end with one line of JSON: figure names to numbers")
-    parser.add_argument("--record", action="store_true", help="write docs/figures/, which README's tables come from")
+    parser.add_argument("--record", action="store_true", help="write docs/figures/, which the tables of README and docs come from")
     if run:
         which = "run directories, of which the first that fits is taken (default: the newest that fits)"
         parser.add_argument("--run", type=Path, nargs="+", help=which)

@@ -146,14 +146,14 @@ def rl(
 
 
 def figures(readme: Path = Path("README.md"), docs: Path = Path("docs"), run: Path | None = None) -> None:
-    """Write the README's tables from what benchmarks and runs have recorded.
+    """Write the tables of README and docs/figures.md from what benchmarks and runs have recorded.
 
     Example: python benchmarks/training.py --record && castalia figures
     Example: make run && castalia figures --run runs/pocket
 
     Args:
-        readme: the file whose blocks are filled.
-        docs: where figures/ and results/ are.
+        readme: a file whose blocks are filled.
+        docs: where figures.md, whose blocks are filled too, figures/ and results/ are.
         run: an examined run to be recorded first.
     """
     from castalia.console import console
@@ -162,8 +162,9 @@ def figures(readme: Path = Path("README.md"), docs: Path = Path("docs"), run: Pa
     records = docs / "figures"
     if run is not None:
         record_run(run, records, docs / "results", origin("make run"))
-    names = write_figures(readme, records)
-    console.print(f"{readme}: {', '.join(names) or 'no block of figures'}")
+    for file in (readme, *filter(Path.exists, [docs / "figures.md"])):
+        names = write_figures(file, records)
+        console.print(f"{file}: {', '.join(names) or 'no block of figures'}")
 
 
 def _recipe(name: str, minutes: float | None, steps: int | None, overrides: tuple[str, ...]) -> "Recipe":

@@ -95,7 +95,11 @@ class Loader:
     ) -> None:
         """Open the streams of process `rank` of `world`; `make` builds mixture and perception inside the worker."""
         if feed.streams % world:
-            raise RecipeError(f"{feed.streams} streams cannot be shared by {world} processes: set feed.streams={world}")
+            rows = -(-feed.rows // world) * world
+            raise RecipeError(
+                f"{feed.streams} streams cannot be shared by {world} processes: "
+                f"--set feed.streams={world} feed.rows={rows}"
+            )
         self.positions = list(positions or ([stream] for stream in range(feed.streams)))
         self.mine = list(range(rank, feed.streams, world))
         workers = min(feed.workers, len(self.mine))

@@ -131,7 +131,7 @@ def _synthesise(text: str, voice: str, words_a_minute: int) -> np.ndarray:
     try:
         import espeakng_loader
     except ImportError as error:
-        raise TaskError("questions by voice need espeakng-loader: pip install 'castalia[voice]'") from error
+        raise TaskError("questions by voice need espeakng-loader: pip install espeakng-loader") from error
     pieces: list[np.ndarray] = []
 
     def receive(wave: Any, count: int, events: int | None) -> int:

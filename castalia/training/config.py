@@ -13,11 +13,11 @@ class TrainingConfig:
     minutes: float = 10.0
     """Wall-clock budget of training, where `steps` is None."""
     optimizer: Literal["muon", "adamw"] = "muon"
-    """For matrices inside blocks; everything else is always trained by AdamW."""
+    """For matrices of blocks and input projections; everything else is always trained by AdamW."""
     matrix_lr: float = 0.02
     """Learning rate of the matrices."""
     other_lr: float = 0.003
-    """Learning rate of embeddings, head, and patch and frame projections."""
+    """Learning rate of embeddings, head, and all else that is no matrix."""
     momentum: float = 0.95
     weight_decay: float = 0.0
     betas: tuple[float, float] = (0.9, 0.95)

@@ -1,5 +1,7 @@
 """The one trainer, blind to algorithms: sequences with weights go in, the model changes."""
 
+import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -89,7 +91,9 @@ class Trainer:
         self.optimizers = build_optimizers(self.model, self.config)
         self.schedule = Schedule(self.config)
         self.progress = Progress()
-        if self.config.compile:
+        if self.config.compile and self.processes.device.type == "cpu" and not shutil.which(os.environ.get("CXX", "g++")):
+            self.warn("there is no C++ compiler (apt install g++), which would make training faster")
+        elif self.config.compile:
             self.model.compile_parts()
         self.metrics = Metrics(self.directory / "metrics.jsonl", self._tracker, self.directory.name)
 

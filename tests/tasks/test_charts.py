@@ -22,6 +22,13 @@ def pixels(example: Example) -> np.ndarray:
     return content.pixels_HWC
 
 
+def test_the_chart_that_the_walk_follows_is_of_four_bars_about_which_four_things_are_asked() -> None:
+    example = TASK.sample(seed=8, difficulty=2)
+    assert {question.text: question.answer for question in example.questions}["Count the bars."] == "4"
+    assert len(example.questions) == 4 and example.questions[0].text == "What is D?"
+    assert "arguments='[[4.5,2.5]]'" in str(example.questions[0].steps[0])  # what docs/walk.md has the model write
+
+
 def heights_of_bars(picture_HWC: np.ndarray) -> list[int]:
     """Read the values of a chart of difficulty 1 off its pixels: coloured rows in the middle of each column."""
     coloured_HW = (picture_HWC.max(axis=2).astype(int) - picture_HWC.min(axis=2)) > 40

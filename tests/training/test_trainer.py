@@ -186,3 +186,15 @@ def test_who_looks_at_versions_notices_that_every_weight_has_changed(
     before = [parameter._version for parameter in one.model.parameters()]
     one.step(batch([0, 1, 1]))
     assert all(p._version > old for p, old in zip(one.model.parameters(), before, strict=True))
+
+
+def test_a_machine_without_a_compiler_is_told_so_once_and_trains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CXX", str(tmp_path / "no-compiler"))
+    said: list[str] = []
+    trainer = Trainer(Decoder(MODEL).initialise(5), replace(CONFIG, compile=True), tmp_path, warn=said.append)
+    before = logprob(trainer, batch([1.0] * 8))
+    trainer.step(batch([1.0] * 8))
+    assert len(said) == 1 and "no C++ compiler" in said[0]
+    assert logprob(trainer, batch([1.0] * 8)) > before
