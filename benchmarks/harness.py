@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from castalia.evals.figures import origin
+from castalia.evals.origin import origin
 from castalia.training.run import load_recipe_of
 
 FIGURES = Path(__file__).parents[1] / "docs" / "figures"
@@ -23,7 +23,9 @@ def options(about: str, *, run: bool = False) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="under two minutes, coarser")
     parser.add_argument("--json", action="store_true", help="end with one line of JSON: figure names to numbers")
-    parser.add_argument("--record", action="store_true", help="write docs/figures/, which the tables of README and docs come from")
+    parser.add_argument(
+        "--record", action="store_true", help="write docs/figures/, which the tables of README and docs come from"
+    )
     if run:
         which = "run directories, of which the first that fits is taken (default: the newest that fits)"
         parser.add_argument("--run", type=Path, nargs="+", help=which)

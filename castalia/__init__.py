@@ -8,7 +8,7 @@ print(model.ask("Which bar is tallest?", image="chart.png"))
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from castalia.shipped import DEFAULT, find_run
+from castalia.shipped import find_run
 
 if TYPE_CHECKING:
     from castalia.assistant import Assistant
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 
-def load(name: str | Path = DEFAULT) -> "Assistant":
-    """Return the model of a run, ready to answer: that of a directory, or one that comes with the package, by its name.
+def load(name: str | Path | None = None) -> "Assistant":
+    """Return the model of a run, ready to answer: that of a directory, or one that comes with the package, by its name
+    (default: the one that does).
 
     Raises CheckpointError if there is none.
     """

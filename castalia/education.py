@@ -15,6 +15,7 @@ from castalia.document import Document, Image, Speech
 from castalia.engine.engine import Engine
 from castalia.errors import RecipeError
 from castalia.evals.examine import Answered, Examination, examine
+from castalia.evals.origin import origin
 from castalia.evals.report import write_report
 from castalia.evals.ways import compare_ways, learned_ways, usual_way
 from castalia.forecast.before import forecast_run, in_steps, ladder_of, read_budget, seconds_to_train
@@ -82,7 +83,7 @@ def educate(
     started = time.perf_counter()
     with console.status("exam: ways to think") as status:
         ways = examine_ways(directory, max(1, questions // 5), lambda way: status.update(f"exam: {way}"))
-    evaluation["ways"] = ways
+    evaluation |= {"ways": ways, "origin": origin(f"castalia run {recipe.name}")}
     if ways:
         seconds["ways to think"] = time.perf_counter() - started
     (directory / "evaluation.json").write_text(json.dumps(evaluation, indent=2))

@@ -16,6 +16,7 @@ from castalia.errors import CheckpointError
 from castalia.evals.audit import PRACTISED, practised
 from castalia.evals.exam import EXAM, PARTS, digest_of, read_exam
 from castalia.evals.examine import examine
+from castalia.evals.origin import joined
 from castalia.evals.sheets import Sheet, sheets_of
 from castalia.evals.ways import usual_way
 from castalia.forecast.forecast import FORECAST, read_forecasts
@@ -46,36 +47,53 @@ METRICS_LINES = 400
 
 @dataclass(frozen=True)
 class Published:
-    """Where a model was published, how large its weights are, and how many answers are others in half precision."""
+    """Where a model was published, how large its weights are, and how many answers are others in half precision.
+
+    If any is, the weights are `whole`, in single precision.
+    """
 
     directory: Path
     weight_bytes: int
     asked: int
     changed: int
 
+    @property
+    def whole(self) -> bool:
+        """Whether the weights are in single precision."""
+        return self.changed > 0
+
+    @property
+    def precision(self) -> str:
+        """In what precision the weights are, and why."""
+        of = f"{self.changed} of {self.asked} answers"
+        return f"single precision, as half changes {of}" if self.whole else f"half precision, which changes {of}"
+
 
 def publish(run: Path, directory: Path, questions: int = 20) -> Published:
     """Write the model of `run`, as it is after all its education, to `directory`, which then is itself a run.
 
-    So many `questions` of every family and difficulty are asked of both, to see whether half precision changes answers.
-    An earlier publication is replaced, whole. Raises CheckpointError if the run has not sat a whole exam with these
-    weights, which is what its card tells of, if it is of homework alone, or if `directory` holds anything else.
+    So many `questions` of every family and difficulty are asked of both, to see whether half precision changes answers;
+    if it does, weights are written in single precision. An earlier publication is replaced, whole. Raises
+    CheckpointError if the run has not sat a whole exam with these weights, which is what its card tells of, if it is of
+    homework alone, or if `directory` holds anything else.
     """
     _check(run, directory)
     partial = directory.with_name(f".publishing-{directory.name}")
     old = directory.with_name(f".replaced-{directory.name}")
-    for left in (partial, old):  # of one that was killed
-        shutil.rmtree(left, ignore_errors=True)
+    shutil.rmtree(partial, ignore_errors=True)  # of one that was killed
     try:
         partial.mkdir(parents=True)
         made = Published(directory, *_write(run, partial, questions))
         replace_file(partial / CARD, card(partial, made))
         if directory.exists():  # moved aside, not deleted, until the new one stands in its place
+            shutil.rmtree(old, ignore_errors=True)
             os.replace(directory, old)
         os.replace(partial, directory)
         shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+        if old.exists() and not directory.exists():
+            os.replace(old, directory)
     return made
 
 
@@ -96,7 +114,12 @@ def _check(run: Path, directory: Path) -> None:
         raise CheckpointError(f"{run} has been to school since its homework: repeat it, or delete {run / HOMEWORK}")
     if (run / FORECAST).exists() and not (run / RUNG).exists():
         raise CheckpointError(f"{run} was forecast, and nobody has checked it: castalia forecast check {run}")
-    families = set(tasks_of(load_recipe_of(run).data.mixture))
+    mixture = load_recipe_of(run).data.mixture
+    if any(TASKS[name].sources for name in mixture if name in TASKS) and not load_sources_of(run):
+        raise CheckpointError(
+            f"{run} has not written down what it was made of, so that nobody could be named: school it anew"
+        )
+    families = set(tasks_of(mixture))
     if missing := [*(families - set(found["asked"]["tasks"])), *(part for part in PARTS if part not in found)]:
         raise CheckpointError(f"the exam of {run} lacks {', '.join(missing)}: {again}")
 
@@ -118,9 +141,13 @@ def _write(run: Path, directory: Path, questions: int) -> tuple[int, int, int]:
     elif (run / HOMEWORK).is_dir():  # of a published run
         shutil.copytree(run / HOMEWORK, directory / HOMEWORK)
         known[HOMEWORK] = state.get(HOMEWORK)
+    step = state["progress"]["step"]
     halved = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
-    path = save_checkpoint(directory / "checkpoints", state["progress"]["step"], {"model": halved}, known, keep=1)
-    return (path / "model.safetensors").stat().st_size, *_changed(run, directory, questions)
+    path = save_checkpoint(directory / "checkpoints", step, {"model": halved}, known, keep=1)
+    if (counts := _changed(run, directory, questions))[1]:
+        shutil.rmtree(path)
+        path = save_checkpoint(directory / "checkpoints", step, {"model": weights}, known, keep=1)
+    return (path / "model.safetensors").stat().st_size, *counts
 
 
 def _keep_metrics(run: Path, directory: Path, step: int) -> None:
@@ -155,16 +182,19 @@ def card(directory: Path, made: Published) -> str:
     """Return the model card of what is in `directory`, to be published, all of it from what its run has recorded."""
     recipe, found, state = load_recipe_of(directory), read_exam(directory), load_state(directory)
     homework: dict[str, Any] | None = state.get(HOMEWORK)
+    sat = joined(found["origins"].values())
     school, model = state["progress"], recipe.model
     then = f", then for {duration(homework['seconds'] / 3600)} of homework" if homework else ""
     flops = school["flops"] + (homework["flops"] if homework else 0)
     about = [
         f"- {parameters(model)['total']:,} parameters: width {model.width}, {model.layers} layers, {model.heads} "
-        f"heads, {model.vocab_size} tokens; {made.weight_bytes / 1e6:.1f} MB in half precision",
+        f"heads, {model.vocab_size} tokens; {made.weight_bytes / 1e6:.1f} MB in {made.precision}",
         f"- educated for {duration(school['seconds'] / 3600)} of school ({school['step']:,} steps, "
         f"{school['positions']:,} positions, {school['documents']:,} documents){then}: {flops:.3g} FLOPs, optimizer "
-        f"and all; seed {recipe.training.seed}; `recipe.json` and `homework/homework.json` are the whole recipe",
-        f"- half precision changes {made.changed} of {made.asked} answers",
+        f"and all, but for what homework's rollouts took; seed {recipe.training.seed}; `recipe.json` and "
+        "`homework/homework.json` are the whole recipe",
+        "- weights: Apache-2.0, as Castalia; what they were made of has the licences below",
+        f"- examined with `{sat['command']}` on {sat['date']}, commit {sat['commit']}, {sat['machine']}",
     ]
     parts = [
         f"# {made.directory.name}",

@@ -13,16 +13,17 @@ DEFAULT = "nano"
 
 def shipped() -> list[str]:
     """Return the names of the models that come with this package."""
-    return sorted(path.parent.name for path in MODELS.glob("*/recipe.json"))
+    return sorted(path.parent.name for path in MODELS.glob("[!.]*/recipe.json"))
 
 
 def is_run(name: str | Path) -> bool:
     """Say whether a name means a run: a directory, or a model that comes with the package.
 
-    Whatever looks like a path is meant as one, also where there is no such directory.
+    Whatever looks like a path is meant as one, also where there is no such directory; 6/2 does not.
     """
     text = str(name)
-    return os.path.isdir(text) or text in shipped() or ("/" in text and not set(text) & {" ", "?", "="})
+    looks = "/" in text and not set(text) & {" ", "?", "="} and any(map(str.isalpha, text))
+    return os.path.isdir(text) or text in shipped() or looks
 
 
 def find_run(name: str | Path | None = None) -> Path:
@@ -31,7 +32,8 @@ def find_run(name: str | Path | None = None) -> Path:
     Raises CheckpointError where there is neither such a directory nor such a model.
     """
     wanted = str(name or DEFAULT)
-    if name is not None and os.path.isdir(wanted):  # which, unlike Path.is_dir, bears names of any length
+    is_here = name is not None and os.path.isdir(wanted)  # which, unlike Path.is_dir, bears names of any length
+    if is_here and (wanted not in shipped() or os.path.exists(os.path.join(wanted, "recipe.json"))):
         return Path(wanted)
     if wanted in shipped():
         return MODELS / wanted

@@ -1,6 +1,7 @@
 """A published run answers as the run did, weighs half as much, tells what it is, and can be examined and audited."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ import torch
 
 import castalia
 from castalia import shipped
-from castalia.errors import CheckpointError
+from castalia.errors import CheckpointError, DataError
 from castalia.evals.audit import practised, trained_documents
 from castalia.evals.exam import EXAM, sit
 from castalia.forecast.forecast import FORECAST, Expectation, Forecast, write_forecasts
@@ -22,7 +23,7 @@ from castalia.rl.homework import Homework, PracticeConfig
 from castalia.training.checkpoint import save_checkpoint
 from castalia.training.metrics import read_metrics
 from castalia.training.pretrain import pretrain
-from castalia.training.run import HOMEWORK, load_state, load_weights
+from castalia.training.run import HOMEWORK, SOURCES, load_recipe_of, load_state, load_weights
 
 SMALL = {"model.width": "32", "model.heads": "2", "model.layers": "2", "training.compile": "false"}
 
@@ -79,10 +80,11 @@ def changed(examined: Path, tmp_path: Path) -> Callable[[str, Callable[[Path], o
 def test_its_weights_are_those_after_homework_and_weigh_half(examined: Path, published: Published) -> None:
     before, after = load_weights(examined), load_weights(published.directory)
     schooled = load_weights(examined, after_school=True)
-    assert before.keys() == after.keys() and {tensor.dtype for tensor in after.values()} == {torch.float16}
-    assert all(torch.equal(tensor.half(), after[name]) for name, tensor in before.items())
+    assert before.keys() == after.keys()
+    assert {tensor.dtype for tensor in after.values()} == {torch.float32 if published.whole else torch.float16}
+    assert all(torch.equal(tensor.to(after[name].dtype), after[name]) for name, tensor in before.items())
     assert not all(torch.equal(tensor, before[name]) for name, tensor in schooled.items())
-    assert published.weight_bytes < 2.2 * sum(tensor.numel() for tensor in before.values())
+    assert published.weight_bytes < (4.2 if published.whole else 2.2) * sum(t.numel() for t in before.values())
     assert published.asked == 2 * 2 * 2 and 0 <= published.changed <= published.asked
     assert isinstance(castalia.load(published.directory).ask("Make 10 from 2, 5."), str)
 
@@ -96,7 +98,43 @@ def test_its_card_tells_what_it_was_made_of_and_what_it_can_do(examined: Path, p
     assert "BSD-3-Clause" in card and "made by Castalia" in card
     assert "(3 steps" in card and "6 min of homework" in card and "| loss | 0.5000 | 0.4000 to 0.6000 |" in card
     assert "| countdown | 30% → 40% | 90% → 90% |" in card, "what came after the weights does not count"
-    assert f"half precision changes {published.changed} of {published.asked} answers" in card
+    assert f"{published.changed} of {published.asked} answers" in card and "`castalia exam` on 20" in card
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_half_precision_is_published_only_where_it_changes_no_answer(
+    others: int, examined: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("castalia.publish._changed", lambda run, directory, questions: (9, others))
+    made = publish(examined, tmp_path / "small")
+    precision, dtype = ("single", torch.float32) if others else ("half", torch.float16)
+    assert {tensor.dtype for tensor in load_weights(made.directory).values()} == {dtype}
+    assert f"MB in {precision} precision" in (made.directory / CARD).read_text()
+
+
+def test_a_published_run_cannot_go_on_nor_back_before_its_homework(published: Published, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(published.directory, tmp_path / "run"))
+    with pytest.raises(CheckpointError, match="was published, without its optimizer: it cannot go on"):
+        pretrain(load_recipe_of(run), run)
+    with pytest.raises(CheckpointError, match="as it was after its homework, not before"):
+        load_weights(run, after_school=True)
+    assert load_weights(run)
+
+
+def test_an_earlier_publication_outlives_one_that_fails(
+    examined: Path, published: Published, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Path(shutil.copytree(published.directory, tmp_path / "small"))
+
+    def fail(source: Path, target: Path) -> None:
+        if source.name.startswith(".publishing"):
+            raise OSError("the disk is full")
+        os.rename(source, target)
+
+    monkeypatch.setattr("castalia.publish.os.replace", fail)
+    with pytest.raises(OSError, match="the disk is full"):
+        publish(examined, made, questions=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["small"] and load_weights(made)
 
 
 def test_what_it_has_learned_from_is_still_known(examined: Path, published: Published, tmp_path: Path) -> None:
@@ -116,6 +154,26 @@ def test_its_exam_is_that_of_the_run(published: Published, tmp_path: Path) -> No
     assert (tmp_path / EXAM).exists() and (published.directory / EXAM).read_text() == before
 
 
+def test_a_fuller_exam_takes_the_place_of_one_of_a_few_families(changed: Callable[..., Path]) -> None:
+    run = changed("again", lambda run: (run / EXAM).unlink())
+    assert sit(run, ["countdown"], n=3, audited=False)["asked"]["tasks"] == ["countdown"]
+    whole = sit(run, n=1, audited=False)
+    assert json.loads((run / EXAM).read_text()) == whole and set(whole["asked"]["tasks"]) == {"countdown", "digits"}
+    sit(run, ["digits"], n=9, audited=False)
+    assert json.loads((run / EXAM).read_text()) == whole
+
+
+def test_nothing_is_asked_if_it_cannot_be_audited_after(changed: Callable[..., Path]) -> None:
+    def of_another(run: Path) -> None:
+        (run / EXAM).unlink()
+        (run / SOURCES).write_text(json.dumps({"digits": ["a source of old"]}))
+
+    run = changed("other", of_another)
+    with pytest.raises(DataError, match=r"cannot be audited: a source of old missing \(castalia data fetch\)"):
+        sit(run, n=1)
+    assert not (run / EXAM).exists()
+
+
 REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     "without an exam": (lambda run: (run / EXAM).unlink(), "has not sat an exam"),
     "that has learned since": (
@@ -125,6 +183,7 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda run: (run / EXAM).write_text(json.dumps({"asked": json.loads((run / EXAM).read_text())["asked"]})),
         "lacks levels, media, words, ways, references, audit",
     ),
+    "of which nobody knows what it was made of": (lambda run: (run / SOURCES).unlink(), "has not written down"),
     "whose forecast nobody has checked": (lambda run: (run / RUNG).unlink(), "castalia forecast check"),
     "that went on to learn at school": (
         lambda run: (run / HOMEWORK / "homework.json").write_text(
@@ -167,8 +226,14 @@ def test_names_mean_directories_first_and_models_of_the_package_then(
     assert shipped.shipped() == ["small"]
     assert shipped.find_run("small") == published.directory and shipped.is_run("small")
     (tmp_path / "small").mkdir()
+    assert shipped.find_run("small") == published.directory, "a directory that is no run does not stand for it"
+    (tmp_path / "small" / "recipe.json").touch()
     assert shipped.find_run("small") == Path("small")
-    for question in ("Make 10 from 2, 5.", "What is 6/2?", "Hello", "12 + " * 100):
+    (shipped.MODELS / ".publishing-other").mkdir()
+    (shipped.MODELS / ".publishing-other" / "recipe.json").touch()
+    assert shipped.shipped() == ["small"], "what is half made is no model"
+    shutil.rmtree(shipped.MODELS / ".publishing-other")
+    for question in ("Make 10 from 2, 5.", "What is 6/2?", "6/2", "Hello", "12 + " * 100):
         assert not shipped.is_run(question)
     assert shipped.is_run("runs/poket"), "a path that is mistyped is no question"
     with pytest.raises(CheckpointError, match=r"runs/poket is not a run: .*\(small\)"):

@@ -6,11 +6,15 @@ from pathlib import Path
 import tyro
 
 from castalia.cli.learning import RUNS
-from castalia.shipped import DEFAULT, MODELS, find_run
+from castalia.errors import CastaliaError
+from castalia.shipped import MODELS, find_run
+
+README = Path("README.md")
+"""Where `--record` writes, in the directory that is worked in."""
 
 
 def evaluate(
-    run: tyro.conf.Positional[str] = DEFAULT,
+    run: tyro.conf.Positional[str | None] = None,
     /,
     task: tuple[str, ...] = (),
     difficulty: tuple[int, ...] = (),
@@ -23,7 +27,7 @@ def evaluate(
     Example: castalia eval runs/pocket --task charts mazes --difficulty 1 2 3 --n 200
 
     Args:
-        run: run directory, or a model that comes with the package.
+        run: run directory, or a model that comes with the package (default: the one that does).
         task: task families (default: those it was trained on).
         difficulty: difficulties from 1 to 10 (default: those it was trained on).
         n: questions a family and difficulty.
@@ -41,7 +45,7 @@ def evaluate(
 
 
 def exam(
-    run: tyro.conf.Positional[str] = DEFAULT,
+    run: tyro.conf.Positional[str | None] = None,
     /,
     task: tuple[str, ...] = (),
     n: int = 100,
@@ -60,7 +64,7 @@ def exam(
     when it is done, in the run's exam.json (of a model of the package, in runs/exams/NAME): the same command goes on.
 
     Args:
-        run: run directory, or a model that comes with the package.
+        run: run directory, or a model that comes with the package (default: the one that does).
         task: task families (default: those it was trained on).
         n: questions a family and difficulty.
         audit: look for the questions among what was trained on.
@@ -68,21 +72,33 @@ def exam(
         json: print one line of JSON instead of tables.
     """
     from castalia.console import console
-    from castalia.evals.exam import sit
+    from castalia.evals.exam import read_exam, sit
+    from castalia.evals.figures import blocks_of, record_exam, write_figures
     from castalia.evals.sheets import sheets_of
 
+    if record and (task or not audit):
+        raise CastaliaError("--record is for the whole exam: without --task, and audited")
+    if record and "exam" not in blocks_of(README):
+        raise CastaliaError(f"--record fills a block of {README} here, and it has none: <!-- figures: exam -->")
     directory = find_run(run)
     kept = RUNS / "exams" / directory.name if directory.resolve().parent == MODELS.resolve() else directory
     kept.mkdir(parents=True, exist_ok=True)
     with console.status("exam") as status:
-        found = sit(directory, task, n, audited=audit, kept=kept, progress=lambda part: status.update(f"exam: {part}"))
+        some = [*([run] if run else []), f"--n {n}", *([f"--task {' '.join(task)}"] if task else [])]
+        found = sit(
+            directory,
+            task,
+            n,
+            audited=audit,
+            kept=kept,
+            command=" ".join(["castalia exam", *some]),
+            progress=lambda part: status.update(f"exam: {part}"),
+        )
+    if record and read_exam(kept) != found:
+        raise CastaliaError(f"{kept} holds an exam of more questions, and this one is not recorded: --n as there")
     if record:
-        from castalia.evals.figures import origin, record_exam, write_figures
-
-        some = [f"--task {' '.join(task)}"] if task else []
-        command = " ".join(["castalia exam", run, f"--n {n}", *some, *([] if audit else ["--no-audit"])])
-        record_exam(kept, found, Path("docs"), origin(command))
-        write_figures(Path("README.md"), Path("docs/figures"))
+        record_exam(kept, found, Path("docs"))
+        write_figures(README, Path("docs/figures"))
     if json:
         print(jsonlib.dumps(found))
         return
@@ -91,8 +107,8 @@ def exam(
     console.print(f"kept in {kept}", soft_wrap=True)
 
 
-def publish(run: tyro.conf.Positional[Path], name: tyro.conf.Positional[str] = "", /, out: Path = MODELS) -> None:
-    """Publish a run that has sat an exam: its weights in half precision, its recipe and results, and a model card.
+def publish(run: tyro.conf.Positional[str], name: tyro.conf.Positional[str] = "", /, out: Path = MODELS) -> None:
+    """Publish a run that has sat an exam: its weights, its recipe and results, and a model card.
 
     Example: castalia publish runs/nano
     Example: castalia publish runs/mine mine --out published
@@ -107,8 +123,11 @@ def publish(run: tyro.conf.Positional[Path], name: tyro.conf.Positional[str] = "
     from castalia.console import console
     from castalia.publish import CARD, publish
 
+    source = find_run(run)
+    name = name or source.resolve().name
+    if name.startswith(".") or Path(name).name != name:
+        raise CastaliaError(f"{name!r} is no name for a model: letters and digits, and where it goes by --out")
     with console.status("publishing"):
-        made = publish(run, out / (name or run.resolve().name))
+        made = publish(source, out / name)
     size = f"{made.weight_bytes / 1e6:.1f} MB of weights"
-    same = f"{made.asked - made.changed} of {made.asked} answers as before"
-    console.print(f"{made.directory}: {size}, {same}; its card is {made.directory / CARD}", soft_wrap=True)
+    console.print(f"{made.directory}: {size} in {made.precision}; its card is {made.directory / CARD}", soft_wrap=True)

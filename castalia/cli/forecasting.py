@@ -9,6 +9,7 @@ import tyro
 
 from castalia.cli.learning import RUNS, Set, settings_of
 from castalia.errors import CastaliaError, CheckpointError
+from castalia.shipped import find_run
 
 UNITS = {"s": 1 / 60, "m": 1.0, "h": 60.0}
 
@@ -71,7 +72,7 @@ def forecast(
     console.print(f"written to {directory / FORECAST}; after the run: castalia forecast check {directory}")
 
 
-def check(run: tyro.conf.Positional[Path], /, json: bool = False) -> None:
+def check(run: tyro.conf.Positional[str], /, json: bool = False) -> None:
     """Compare a run with the forecast that was written before it.
 
     Example: castalia forecast check runs/pocket
@@ -85,10 +86,11 @@ def check(run: tyro.conf.Positional[Path], /, json: bool = False) -> None:
     from castalia.forecast.outcome import checks_of, measure_outcome
     from castalia.forecast.tables import forecast_sheet
 
-    forecasts = read_forecasts(run / FORECAST)
+    directory = find_run(run)
+    forecasts = read_forecasts(directory / FORECAST)
     if not forecasts:
         raise CheckpointError(f"{run} has no {FORECAST}: castalia forecast RECIPE writes it before the run")
-    checks = checks_of(forecasts, measure_outcome(run))
+    checks = checks_of(forecasts, measure_outcome(directory))
     if json:
         rows = {of: {"expected": c.expected.value, "measured": c.measured, "error": c.error, "inside": c.inside}
                 for of, c in checks.items()}  # fmt: skip

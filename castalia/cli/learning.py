@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from castalia.errors import CastaliaError
+from castalia.shipped import find_run
 
 if TYPE_CHECKING:
     from castalia.training.recipe import Recipe
@@ -129,7 +130,7 @@ def rl(
         actions = build_actions(("canvas", "tools", "agents"))
         trainer = practise(
             made,
-            source or RUNS / made.name,
+            find_run(source) if source else RUNS / made.name,
             directory,
             workers=workers,
             worker_gpus=worker_gpus,
@@ -157,11 +158,11 @@ def figures(readme: Path = Path("README.md"), docs: Path = Path("docs"), run: Pa
         run: an examined run to be recorded first.
     """
     from castalia.console import console
-    from castalia.evals.figures import origin, record_run, write_figures
+    from castalia.evals.figures import record_run, write_figures
 
     records = docs / "figures"
     if run is not None:
-        record_run(run, records, docs / "results", origin("make run"))
+        record_run(run, records, docs / "results")
     for file in (readme, *filter(Path.exists, [docs / "figures.md"])):
         names = write_figures(file, records)
         console.print(f"{file}: {', '.join(names) or 'no block of figures'}")

@@ -68,7 +68,12 @@ def build_task(name: str, cache: Path | None = None) -> Task:
 
 def tasks_of(mixture: Iterable[str]) -> dict[str, Task]:
     """Return the tasks of a mixture by name; directories of one's own documents have none."""
-    return {name: build_task(name) for name in mixture if not Path(name).is_dir()}
+    return {name: build_task(name) for name in mixture if not is_documents(name)}
+
+
+def is_documents(name: str) -> bool:
+    """Say whether a name in a mixture means a directory of one's own documents: a task of that name goes before."""
+    return name not in TASKS and not name.startswith(GYM) and Path(name).is_dir()
 
 
 def sources_of(mixture: Iterable[str]) -> dict[str, list[str]]:

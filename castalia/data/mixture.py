@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from castalia.actions.action import Action
+from castalia.data.catalog import is_documents
 from castalia.document import Document
 from castalia.errors import RecipeError, nearest
 from castalia.perception.perceive import PerceptionConfig
@@ -82,7 +83,7 @@ class Mixture:
         self.sources = [self._open(name, build_task) for name in self.names]
 
     def _open(self, name: str, build_task: Callable[[str], Task]) -> Source:
-        if Path(name).is_dir():
+        if is_documents(name):
             from castalia.data.build import DocumentDataset
 
             documents = DocumentDataset(Path(name))

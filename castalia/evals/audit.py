@@ -10,6 +10,7 @@ import re
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -197,9 +198,7 @@ def trained_documents(directory: Path) -> Iterator[Document]:
         if not (school / "recipe.json").exists():  # it stands beside its school, not in it
             school = school / load_homework_of(directory)[1]
     recipe = load_recipe_of(school)
-    used = load_sources_of(school)
-    if used and (missing := {name for names in used.values() for name in names} ^ _here(recipe.data.mixture)):
-        raise DataError(f"{school} was made of other sources than are here: {', '.join(sorted(missing))}")
+    check_sources(school)
     written = replace(recipe.data, media={"text": 1.0}, reworded=0.0)
     mixture = Mixture(written, build_task, perception=recipe.perception)
     for index in range(max(indices[-1] for indices in load_state(school)["data"])):
@@ -214,8 +213,16 @@ def trained_documents(directory: Path) -> Iterator[Document]:
                 yield tasks[name].sample(hash_of(config.seed, number), difficulty).prompt()
 
 
-def _here(mixture: Iterable[str]) -> set[str]:
-    return {name for names in sources_of(mixture).values() for name in names}
+def check_sources(directory: Path) -> None:
+    """Raise DataError if the run at `directory` was made of other sources than are here."""
+    used, here = load_sources_of(directory), sources_of(load_recipe_of(directory).data.mixture)
+    missing, more = ({*chain(*one.values())} - {*chain(*other.values())} for one, other in ((used, here), (here, used)))
+    said = [f"{', '.join(sorted(missing))} missing (castalia data fetch)"] if missing else []
+    said += [f"{', '.join(sorted(more))} more"] if more else []
+    if used and said:
+        raise DataError(
+            f"{directory} was made of other sources than are here, and cannot be audited: {'; '.join(said)}"
+        )
 
 
 def practised(directory: Path) -> int:

@@ -7,7 +7,6 @@ range; the others ask difficulties 1 to 3, the same questions each time. `sit` a
 import hashlib
 import json
 import random
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,13 +16,14 @@ from typing import Any
 from torch import Tensor
 
 from castalia.actions.catalog import build_actions
-from castalia.data.catalog import tasks_of
+from castalia.data.catalog import sources_of, tasks_of
 from castalia.document import Document
 from castalia.engine.engine import Engine
 from castalia.errors import TaskError
-from castalia.evals.audit import audit, to_json, trained_documents
+from castalia.evals.audit import audit, check_sources, to_json, trained_documents
 from castalia.evals.examine import Examination, examine, questions
-from castalia.evals.references import compare
+from castalia.evals.origin import origin
+from castalia.evals.references import compare, reference_questions
 from castalia.evals.ways import learned_ways, usual_way
 from castalia.reasoning.strategies import Strategy
 from castalia.tasks.asking import MEDIA, Medium, present
@@ -35,6 +35,8 @@ from castalia.training.run import load_model, load_recipe_of, load_weights
 EXAM, LESSER = "exam.json", "exam-lesser.json"
 """What an exam has found, in the directory of a run; one that asked less of the same model."""
 PARTS = ("levels", "media", "words", "ways", "references", "audit")
+SEED = 1_000_000
+"""Where the exam's questions begin: those before are asked while a recipe is made, by ladders, runs and homework."""
 EASY = (1, 2, 3)
 """Difficulties at which media, words and ways are compared."""
 BEYOND = "out of range"
@@ -83,31 +85,31 @@ class Exam:
         return {name: self._means(name, strategy=strategy) for name, strategy in self.ways.items()}
 
     def audit(self, directory: Path) -> dict[str, Any]:
-        """Return which questions of `levels` (the other parts ask the same) are among what the run has learned from."""
+        """Return which of all questions (media, words and ways ask those of `levels`) the run has learned from."""
         self.progress("audit")
         asked = [
             (example.prompt(index), name)
             for name, task in self.tasks.items()
             for split, levels in (("held_out", DIFFICULTIES), ("out_of_range", DIFFICULTIES[-1:]))
             for level in levels
-            for example, index in questions(task, level, self.n, split)
+            for example, index in questions(task, level, self.n, split, SEED)
         ]
+        asked += [(example.prompt(at), family) for family, example, at in reference_questions(self.tasks, self.n, SEED)]
         items, families = zip(*asked, strict=True)
         return to_json(audit(items, trained_documents(directory), families))
 
     def _means(self, part: str, strategy: Strategy | None = None, **asking: Any) -> dict[str, Any]:
         self.progress(part)
-        started = time.perf_counter()
         found = self._ask(strategy or self.usual, EASY, **asking).to_json()
         asked = {family: sum(row["n"] for row in rows.values()) for family, rows in found["families"].items()}
-        seconds = (time.perf_counter() - started) / sum(asked.values())
         means: dict[str, Any] = {
             family: {"accuracy": accuracy, "n": asked[family]} for family, accuracy in found["means"].items()
         }
-        return means | {"all": {"accuracy": found["accuracy"], "n": sum(asked.values()), "seconds": seconds}}
+        return means | {"all": {"accuracy": found["accuracy"], "n": sum(asked.values())}}
 
     def _ask(self, strategy: Strategy, difficulties: tuple[int, ...], **asking: Any) -> Examination:
-        asking |= {"difficulties": difficulties, "n": self.n, "strategy": strategy, "kept": False}
+        asking |= {"difficulties": difficulties, "n": self.n, "strategy": strategy, "seed": SEED}
+        asking |= {"kept": False, "exact": True}
         return examine(self.engine, dict(self.tasks), **asking)
 
 
@@ -122,25 +124,30 @@ def sit(
     *,
     audited: bool = True,
     kept: Path | None = None,
+    command: str = "castalia exam",
     progress: Callable[[str], None] = lambda part: None,
 ) -> dict[str, Any]:
-    """Return the whole exam of the run at `directory`: ``{asked, levels, media, words, ways, references, audit}``.
+    """Return the exam of the run at `directory`: ``{asked, origins, levels, media, words, ways, references, audit}``.
 
     `tasks` are families (default: those it was trained on). Every part is kept, when it is done, in the `EXAM` of the
-    directory `kept` (default: the run's), and is not asked again of the same model. An exam that asks less than the
-    one that is there does not replace it: it is kept as `LESSER`. Raises CheckpointError if there is no model yet,
-    TaskError for less than one question.
+    directory `kept` (default: the run's) with its origin, by which `command` it was made and when; it is not asked
+    again of the same model. An exam that asks less than the one that is there does not replace it: it is kept as
+    `LESSER`. Raises CheckpointError if there is no model yet, TaskError for less than one question, DataError, before
+    anything is asked, if it is to be audited and was made of other sources than are here.
     """
     if n < 1:
         raise TaskError(f"an exam asks 1 question or more, not {n}")
     data, weights = load_recipe_of(directory).data, load_weights(directory)
     if not (built := tasks_of(sorted(tasks or data.mixture))):
         raise TaskError(f"{directory} has learned from documents alone: name families to ask by --task")
-    found: dict[str, Any] = {"asked": {"n": n, "tasks": [*built], "model": digest_of(weights)}}
+    if audited:
+        check_sources(directory)
+    asked = {"n": n, "tasks": [*built], "sources": sources_of(built), "model": digest_of(weights)}
+    found: dict[str, Any] = {"asked": asked, "origins": {}}
     path = (kept or directory) / EXAM
-    if _asks_less(found["asked"], read_exam(path.parent).get("asked")):
+    if _asks_less(asked, read_exam(path.parent).get("asked")):
         path = path.with_name(LESSER)
-    if (known := read_exam(path.parent, path.name)).get("asked") == found["asked"]:
+    if (known := read_exam(path.parent, path.name)).get("asked") == asked:
         found = known
     actions = build_actions(("canvas", "tools"))
     usual = usual_way(data, actions)
@@ -150,22 +157,24 @@ def sit(
         "media": exam.media,
         "words": lambda: {"as in training": found["media"]["text"], "otherwise": exam.words()},
         "ways": exam.by_way,
-        "references": lambda: compare(exam.engine, built, usual, n, progress),
+        "references": lambda: compare(exam.engine, built, usual, n, SEED, progress),
     }
     if audited:
         parts["audit"] = lambda: exam.audit(directory)
     for name, part in parts.items():
         if name not in found or any({"missing", "failed"} & {*rows} for rows in found[name].values()):
             found[name] = part()
+            found["origins"][name] = origin(command)
             replace_file(path, json.dumps(found, indent=1) + "\n")
     return found
 
 
 def _asks_less(asked: dict[str, Any], known: dict[str, Any] | None) -> bool:
-    """Say whether an exam asks the same model fewer questions than one that is known, or not all of its families."""
+    """Say whether an exam asks the same model about fewer families than one that is known, or as many with less."""
     if not known or known["model"] != asked["model"]:
         return False
-    return asked["n"] < known["n"] or not set(asked["tasks"]) >= set(known["tasks"])
+    missing, more = ({*one["tasks"]} - {*other["tasks"]} for one, other in ((known, asked), (asked, known)))
+    return bool(missing) or (not more and asked["n"] < known["n"])
 
 
 def read_exam(directory: Path, name: str = EXAM) -> dict[str, Any]:

@@ -97,13 +97,15 @@ def examine(
     put: Callable[[Document, random.Random], Document] | None = None,
     seed: int = 0,
     kept: bool = True,
+    exact: bool = False,
     progress: Callable[[str, int], None] | None = None,
 ) -> Examination:
     """Ask `n` `questions` of every task at every difficulty.
 
     `strategy` says how they are answered; by default with one chain of thought at medium effort, without actions. `put`
     says how they are asked: by voice, or in other words. Unless `kept`, answers are counted alone: thousands with their
-    pictures are gigabytes.
+    pictures are gigabytes. A verifier may give part of the points, as for all words heard but one; with `exact` that
+    counts as wrong.
     """
     result, strategy = Examination(), strategy or OneChain()
     for name, task in tasks.items():
@@ -117,7 +119,7 @@ def examine(
                 question = example.questions[index]
                 value = task.score(example, verdict.answer, index).value
                 tally = result.tallies.setdefault((name, difficulty, question.kind), Tally())
-                tally.add(value, question.chance)
+                tally.add(float(value == 1) if exact else value, question.chance)
                 if kept:
                     result.answered.append(Answered(example, index, verdict, value))
             if progress:

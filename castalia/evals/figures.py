@@ -1,21 +1,15 @@
 """The tables of README and docs/figures.md, written from what benchmarks and runs have recorded under docs/figures/."""
 
-import contextlib
-import datetime
 import json
-import os
-import platform
 import re
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from castalia.errors import DataError
 from castalia.evals.exam import EXAM
 from castalia.evals.goals import HEADLINES, described
+from castalia.evals.origin import joined
 from castalia.evals.sheets import draw, sheets_of
 from castalia.rl.measure import before_and_after
 from castalia.training.metrics import read_metrics
@@ -28,17 +22,9 @@ HEADLINE = "headline"
 """The block that holds `HEADLINES`, a line each."""
 
 
-def origin(command: str) -> dict[str, str]:
-    """Return where figures come from: the command, this commit, this machine, today."""
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
-    processor = platform.processor() or platform.machine()
-    with contextlib.suppress(OSError, StopIteration):
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        processor = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    machine = (
-        f"{processor}, {os.cpu_count()} cores, {torch.backends.cpu.get_cpu_capability()}, torch {torch.__version__}"
-    )
-    return {"command": command, "commit": commit, "machine": machine, "date": datetime.date.today().isoformat()}
+def blocks_of(readme: Path) -> list[str]:
+    """Return the names of the blocks of a file; [] where there is none."""
+    return [name for _, name, _ in BLOCK.findall(readme.read_text("utf-8"))] if readme.exists() else []
 
 
 def write_figures(readme: Path, directory: Path) -> list[str]:
@@ -67,12 +53,14 @@ HOMEWORK_GOALS = {"1": "≥ 10", "16": "≥ 0"}
 """Points of pass@k that homework is to give."""
 
 
-def record_run(run: Path, directory: Path, results: Path, origin: dict[str, str]) -> Path:
+def record_run(run: Path, directory: Path, results: Path) -> Path:
     """Record the exam of a run as ``directory/NAME.json`` and keep its metrics and recipe under ``results/NAME``.
 
-    `origin` says how it came about: command, commit, machine, date. Raises DataError if the run is not examined.
+    Raises DataError if the run is not examined, or was before it was written down by what.
     """
     evaluation = _read(run / "evaluation.json")
+    if "origin" not in evaluation:
+        raise DataError(f"{run} was examined before it was written down when and by what: castalia run does it again")
     figures, about = {}, {}
     for family, rows in evaluation["families"].items():
         chance = sum(row["chance"] for row in rows.values()) / len(rows)
@@ -95,11 +83,13 @@ def record_run(run: Path, directory: Path, results: Path, origin: dict[str, str]
             what = f"points of pass@{k} by homework, held out: {before:.1%} → {after:.1%}"
             about[name] = what, HOMEWORK_GOALS.get(k, "")
     path = directory / f"{run.resolve().name}.json"
-    path.write_text(json.dumps(origin | {"figures": figures, "about": about}, indent=2, ensure_ascii=False) + "\n")
+    path.write_text(
+        json.dumps(evaluation["origin"] | {"figures": figures, "about": about}, indent=2, ensure_ascii=False) + "\n"
+    )
     return path
 
 
-def record_exam(run: Path, found: dict[str, Any], docs: Path, origin: dict[str, str]) -> Path:
+def record_exam(run: Path, found: dict[str, Any], docs: Path) -> Path:
     """Record what the exam of a run has `found` as ``docs/figures/exam.json``, with its plot, and keep it under
     ``docs/results/NAME``."""
     name = run.resolve().name
@@ -110,7 +100,9 @@ def record_exam(run: Path, found: dict[str, Any], docs: Path, origin: dict[str, 
     picture = f"![Exactly right by difficulty, medium, words and way of thinking](docs/images/exam-{name}.png)"
     markdown = "\n\n".join([picture, *(sheet.markdown() for sheet in sheets_of(found))])
     path = docs / "figures" / "exam.json"
-    path.write_text(json.dumps(origin | {"markdown": markdown}, indent=2, ensure_ascii=False) + "\n")
+    path.write_text(
+        json.dumps(joined(found["origins"].values()) | {"markdown": markdown}, indent=2, ensure_ascii=False) + "\n"
+    )
     return path
 
 

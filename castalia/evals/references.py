@@ -13,7 +13,7 @@ import re
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,6 +134,7 @@ def compare(
     tasks: Mapping[str, Task],
     strategy: Strategy,
     n: int,
+    seed: int = 0,
     progress: Callable[[str], None] = lambda name: None,
 ) -> dict[str, dict[str, Any]]:
     """Return by reference and family ``{accuracy, ours, n, difficulties, kinds}``, both asked the same questions.
@@ -147,39 +148,47 @@ def compare(
             compared[reference.name] = {"missing": reference.missing}
             continue
         try:
-            compared[reference.name] = _compared(reference, engine, tasks, strategy, n)
+            compared[reference.name] = _compared(reference, engine, tasks, strategy, n, seed)
         except Exception as error:  # anybody's code: what it cannot do must not cost the rest of the exam
             compared[reference.name] = {"failed": f"{type(error).__name__}: {error}"}
     return compared
 
 
 def _compared(
-    reference: Reference, engine: Engine, tasks: Mapping[str, Task], strategy: Strategy, n: int
+    reference: Reference, engine: Engine, tasks: Mapping[str, Task], strategy: Strategy, n: int, seed: int
 ) -> dict[str, Any]:
     rows: dict[str, Any] = {}
     with reference.answering() as answer:
         for family in [name for name in reference.kinds if name in tasks]:
-            task, asked = tasks[family], _asked(tasks[family], reference, family, n)
-            theirs = [task.score(example, answer(example, index), index).value for example, index in asked]
+            task, asked = tasks[family], _asked(tasks[family], reference, family, n, seed)
+            theirs = [task.score(example, answer(example, index), index).value == 1 for example, index in asked]
             verdicts = strategy.answer(engine, [example.prompt(index) for example, index in asked])
             ours = [
-                task.score(example, verdict.answer, index).value
+                task.score(example, verdict.answer, index).value == 1
                 for (example, index), verdict in zip(asked, verdicts, strict=True)
             ]
             rows[family] = {
                 "accuracy": sum(theirs) / len(asked),
                 "ours": sum(ours) / len(asked),
                 "n": len(asked),
-                "difficulties": reference.difficulties,
-                "kinds": reference.kinds[family],
+                "difficulties": [*reference.difficulties],
+                "kinds": [*reference.kinds[family]],
             }
     return rows
 
 
-def _asked(task: Task, reference: Reference, family: str, n: int) -> list[tuple[Example, int]]:
-    """Return the first `n` questions, difficulties in turn, that the reference can be asked."""
+def reference_questions(tasks: Mapping[str, Task], n: int, seed: int = 0) -> Iterator[tuple[str, Example, int]]:
+    """Yield family, example and index of all questions that references are asked."""
+    for reference in REFERENCES:
+        for family in [name for name in reference.kinds if name in tasks]:
+            for example, index in _asked(tasks[family], reference, family, n, seed):
+                yield family, example, index
+
+
+def _asked(task: Task, reference: Reference, family: str, n: int, seed: int) -> list[tuple[Example, int]]:
+    """Return the first `n` questions from `seed` on, difficulties in turn, that the reference can be asked."""
     asked: list[tuple[Example, int]] = []
-    seed, kinds = 0, reference.kinds[family]
+    kinds = reference.kinds[family]
     while len(asked) < n:
         level = reference.difficulties[seed % len(reference.difficulties)]
         example = task.sample(seed, level, "held_out")

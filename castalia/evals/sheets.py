@@ -10,7 +10,7 @@ from rich.table import Table
 from castalia.evals.exam import BEYOND
 
 TITLES = {
-    "levels": "right by difficulty",
+    "levels": "exactly right by difficulty",
     "media": "the same questions by text, by voice and in the picture, difficulties 1 to 3",
     "words": "the same questions in words that were not in training, difficulties 1 to 3",
     "ways": "by way of thinking, difficulties 1 to 3",
@@ -48,10 +48,14 @@ class Sheet:
 
 def sheets_of(found: dict[str, Any]) -> list[Sheet]:
     """Return the tables of an exam: `castalia.evals.exam.sit` says what there is."""
-    sheets = [_accuracies(title, by_family(found, part)) for part, title in TITLES.items() if found.get(part)]
+    sheets = [
+        _accuracies(f"{title}; {_surely(found[part])}", by_family(found, part))
+        for part, title in TITLES.items()
+        if found.get(part)
+    ]
     if levels := found.get("levels"):
         chances = {family: sum(cell["chance"] for cell in row.values()) / len(row) for family, row in levels.items()}
-        sheets[0] = sheets[0].beside("guessing", [f"{chances[row[0]]:.0%}" for row in sheets[0].rows])
+        sheets[0] = sheets[0].beside("guessing, mean", [f"{chances[row[0]]:.0%}" for row in sheets[0].rows])
     columns = ("model", "family", "difficulty", "it", "ours")
     sheets.append(Sheet("beside reference models", columns, [*_references(found)]))
     if "audit" in found:
@@ -68,6 +72,12 @@ def by_family(found: dict[str, Any], part: str) -> dict[str, dict[str, float]]:
     """Return the accuracies of one part, by family and column."""
     cells = found[part] if part == "levels" else _turned(found[part])
     return {family: {name: cell["accuracy"] for name, cell in row.items()} for family, row in cells.items()}
+
+
+def _surely(cells: dict[str, dict[str, Any]]) -> str:
+    """Return how many questions a cell stands for, and how sure that makes it."""
+    n = min(cell["n"] for row in cells.values() for cell in row.values())
+    return f"{n} questions each, so ±{100 * 1.96 * (0.25 / n) ** 0.5:.0f} points at most, of 95 in 100"
 
 
 def _accuracies(title: str, table: dict[str, dict[str, float]]) -> Sheet:

@@ -8,6 +8,8 @@ import hashlib
 import json
 import os
 import shutil
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +116,14 @@ def load_checkpoint(path: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str,
         raise CheckpointError(f"checkpoint {path.name} is damaged: {error}") from error
 
 
-def load_newest(directory: Path, warn: Any = print) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]] | None:
+def say(text: str) -> None:
+    """Print a warning where it is in nobody's way."""
+    print(text, file=sys.stderr)
+
+
+def load_newest(
+    directory: Path, warn: Callable[[str], None] = say
+) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]] | None:
     """Return the newest checkpoint that is whole, or None where there is none.
 
     Damaged ones are passed over with a message to `warn`; raises CheckpointError if all are damaged.

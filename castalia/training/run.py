@@ -72,7 +72,10 @@ def load_recipe_of(directory: Path) -> Recipe:
     path = directory / "recipe.json"
     if not path.exists():
         raise CheckpointError(f"{directory} is not a run: it has no recipe.json")
-    return Recipe.from_json(json.loads(path.read_text()))
+    try:
+        return Recipe.from_json(json.loads(path.read_text()))
+    except ValueError as error:
+        raise CheckpointError(f"{path} is no recipe: {error}") from error
 
 
 def load_sources_of(directory: Path) -> dict[str, list[str]]:
@@ -89,10 +92,12 @@ def load_perception(directory: Path) -> Perception:
 def load_weights(directory: Path, *, after_school: bool = False) -> dict[str, Tensor]:
     """Return the weights of a run's newest whole checkpoint: of its homework, if it has done any.
 
-    With `after_school` they are as they were before homework.
+    With `after_school` they are as they were before homework. Raises CheckpointError where there are none.
     """
     for part in (directory,) if after_school else (directory / HOMEWORK, directory):
         if (loaded := load_newest(part / "checkpoints")) is not None:
+            if after_school and HOMEWORK in loaded[1]:
+                raise CheckpointError(f"{directory} was published as it was after its homework, not before")
             return loaded[0]["model"]
     raise CheckpointError(f"{directory} has no checkpoint yet")
 

@@ -20,6 +20,7 @@ from torch.distributed.checkpoint.state_dict import (
 )
 from torch.distributed.tensor import DTensor
 
+from castalia.errors import CheckpointError
 from castalia.model.decoder import Decoder, ModelInput
 from castalia.model.flops import StepShape, step_flops
 from castalia.perception.packing import Batch
@@ -91,7 +92,11 @@ class Trainer:
         self.optimizers = build_optimizers(self.model, self.config)
         self.schedule = Schedule(self.config)
         self.progress = Progress()
-        if self.config.compile and self.processes.device.type == "cpu" and not shutil.which(os.environ.get("CXX", "g++")):
+        if (
+            self.config.compile
+            and self.processes.device.type == "cpu"
+            and not shutil.which(os.environ.get("CXX", "g++"))
+        ):
             self.warn("there is no C++ compiler (apt install g++), which would make training faster")
         elif self.config.compile:
             self.model.compile_parts()
@@ -276,6 +281,8 @@ class Trainer:
                 self.metrics.rewind(0)
             return None
         tensors, state = loaded
+        if "optimizer" not in tensors:
+            raise CheckpointError(f"{self.directory} was published, without its optimizer: it cannot go on")
         options = StateDictOptions(full_state_dict=True)
         set_model_state_dict(self.model, dict[str, Any](tensors["model"]), options=options)
         optimizer = unflatten_optimizer(tensors["optimizer"], state["optimizer"])

@@ -11,7 +11,7 @@ import pytest
 
 from castalia.data import clips, commands, pictures
 from castalia.data.cache import cache_directory
-from castalia.data.catalog import TASKS, available, build_task, material
+from castalia.data.catalog import TASKS, available, build_task, material, tasks_of
 from castalia.data.fetch import directory_of, located
 from castalia.data.parsers import clips_of, decode, decoded_directory, handwriting_of, passages_of, pictures_of
 from castalia.data.sources import SOURCES, Source
@@ -272,3 +272,12 @@ def test_real_sources_hold_what_the_manifest_says(name: str) -> None:
 
 def test_the_cache_is_under_xdg(cache: Path) -> None:
     assert cache_directory() == cache
+
+
+def test_a_directory_that_is_called_as_a_family_does_not_stand_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("charts", "mine"):
+        (tmp_path / name).mkdir()
+    assert [*tasks_of(["charts", "mine"])] == ["charts"]

@@ -11,6 +11,8 @@ from castalia.evals.exam import BEYOND, EXAM
 from castalia.evals.figures import record_exam, write_figures
 from castalia.evals.sheets import sheets_of
 
+ORIGIN = {"command": "castalia exam mine", "commit": "abc", "machine": "here"}
+
 
 def cell(accuracy: float) -> dict[str, Any]:
     return {"accuracy": accuracy, "n": 10, "chance": 0.1}
@@ -28,12 +30,14 @@ def found() -> dict[str, Any]:
         "ways": {},
         "references": {"Reader": {"charts": row}, "Other": {"missing": ["other_package"]}},
         "audit": {"picture": {"items": 20, "trained": 12345, "exact": 1, "near": 2}},
+        "origins": {part: ORIGIN | {"date": date} for part, date in (("levels", "today"), ("audit", "tomorrow"))},
     }
 
 
 def test_rows_are_families_and_columns_what_was_tried(found: dict[str, Any]) -> None:
     levels, media, words, references, audit = sheets_of(found)
-    assert levels.columns == ("family", *map(str, range(1, 11)), BEYOND, "guessing")
+    assert levels.columns == ("family", *map(str, range(1, 11)), BEYOND, "guessing, mean")
+    assert levels.title == "exactly right by difficulty; 10 questions each, so ±31 points at most, of 95 in 100"
     assert levels.rows[1][:3] == ("mazes", "95%", "90%") and levels.rows[1][-2:] == ("11%", "10%")
     assert media.rows == [("charts", "50%", "50%"), ("mazes", "25%", "25%"), ("all", "38%", "38%")]
     assert words.rows[0] == ("charts", "50%", "44%")
@@ -49,11 +53,12 @@ def test_the_readme_gets_the_tables_and_the_plot(found: dict[str, Any], tmp_path
     run.mkdir()
     (docs / "figures").mkdir(parents=True)
     readme.write_text("before\n<!-- figures: exam -->\n<!-- end -->\nafter\n")
-    origin = {"command": "castalia exam mine", "commit": "abc", "machine": "here", "date": "today"}
-    record_exam(run, found, docs, origin)
+    record_exam(run, found, docs)
     assert write_figures(readme, docs / "figures") == ["exam"]
     written = readme.read_text()
-    assert "| mazes | 95% | 90% |" in written and "`castalia exam mine` · today · commit abc · here" in written
+    assert (
+        "| mazes | 95% | 90% |" in written and "`castalia exam mine` · today, tomorrow · commit abc · here" in written
+    )
     assert written.startswith("before\n") and written.endswith("after\n")
     with pillow.open(docs / "images" / "exam-mine.png") as picture:
         assert picture.width > 800
