@@ -186,7 +186,7 @@ def test_the_help_of_every_command_shows_an_example_that_is_one(here: Callable[.
     said = here(*command, "--help")
     assert said.status == 0
     text = " ".join(re.sub(r"[│╭╮╰╯─]", " ", said.out).split())
-    assert re.search(rf"Example: ([^:]* && )?castalia {' '.join(command)}\b", text)
+    assert re.search(rf"\$ ([^$]* && )?castalia {' '.join(command)}\b", text)
 
 
 def test_the_fields_that_examples_set_exist_and_fit() -> None:

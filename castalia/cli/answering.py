@@ -31,11 +31,11 @@ def ask(
 ) -> None:
     """Ask a model a question, about pictures and sounds if you like.
 
-    Example: castalia ask "Make 24 from 2, 3, 4."
-    Example: castalia ask runs/pocket "Which is largest?" --image chart.png
-    Example: castalia ask runs/pocket "What is said?" --speech words.ogg
-    Example: castalia ask runs/pocket "Make 24 from 2, 3, 4." --effort high --contemplate 8 --show thoughts
-    Example: castalia ask runs/pocket "Make 24 from 2, 3, 4." --actions agents --show thoughts
+    $ castalia ask "Make 24 from 2, 3, 4."
+    $ castalia ask runs/pocket "Which is largest?" --image chart.png
+    $ castalia ask runs/pocket "What is said?" --speech words.ogg
+    $ castalia ask runs/pocket "Make 24 from 2, 3, 4." --effort high --contemplate 8 --show thoughts
+    $ castalia ask runs/pocket "Make 24 from 2, 3, 4." --actions agents --show thoughts
 
     Args:
         words: a run (default: the model that comes with the package), and the question, if it is not spoken or in the
@@ -110,8 +110,8 @@ def chat(
 ) -> None:
     """Talk with a model. Pictures and sounds are given by their files; the conversation is kept.
 
-    Example: castalia chat
-    Example: castalia chat runs/pocket --effort high
+    $ castalia chat
+    $ castalia chat runs/pocket --effort high
 
     Args:
         run: run directory (default: the model that comes with the package).
@@ -139,9 +139,9 @@ def serve(
 ) -> None:
     """Serve a model: an API that OpenAI's and Anthropic's clients just use, and the app.
 
-    Example: castalia serve
-    Example: castalia serve runs/pocket
-    Example: castalia serve --backend http://127.0.0.1:8080/v1 --model smollm2
+    $ castalia serve
+    $ castalia serve runs/pocket
+    $ castalia serve --backend http://127.0.0.1:8080/v1 --model smollm2
 
     On this machine alone no key is needed; for others make one first (castalia keys create NAME).
 

@@ -24,7 +24,7 @@ def evaluate(
 ) -> None:
     """Examine a run on held-out questions.
 
-    Example: castalia eval runs/pocket --task charts mazes --difficulty 1 2 3 --n 200
+    $ castalia eval runs/pocket --task charts mazes --difficulty 1 2 3 --n 200
 
     Args:
         run: run directory, or a model that comes with the package (default: the one that does).
@@ -55,9 +55,9 @@ def exam(
 ) -> None:
     """Examine a run in every way: all difficulties, by text, voice and picture, in other words, by effort, and audited.
 
-    Example: castalia exam nano
-    Example: castalia exam runs/pocket --n 50
-    Example: castalia exam runs/pocket --task countdown --no-audit --json
+    $ castalia exam nano
+    $ castalia exam runs/pocket --n 50
+    $ castalia exam runs/pocket --task countdown --no-audit --json
 
     Reference models are asked the same questions, where they are installed and can do the task. The audit looks for
     every question among all that the run has learned from; it takes as long as making that anew. Every part is kept
@@ -110,8 +110,8 @@ def exam(
 def publish(run: tyro.conf.Positional[str], name: tyro.conf.Positional[str] = "", /, out: Path = MODELS) -> None:
     """Publish a run that has sat an exam: its weights, its recipe and results, and a model card.
 
-    Example: castalia publish runs/nano
-    Example: castalia publish runs/mine mine --out published
+    $ castalia publish runs/nano
+    $ castalia publish runs/mine mine --out published
 
     What is published is itself a run: it can be asked, served, examined. In the package's models it goes by its name.
 

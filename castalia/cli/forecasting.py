@@ -29,9 +29,9 @@ def forecast(
 ) -> None:
     """Run a recipe in small sizes, and write down what it will give at full size, before it is trained.
 
-    Example: castalia forecast pocket --budget 3m && castalia pretrain pocket && castalia forecast check runs/pocket
-    Example: castalia forecast nano --ladder docs/results/nano/ladder.json
-    Example: castalia forecast nano --budget 4h --sizes 5 --seeds 1
+    $ castalia forecast pocket --budget 3m --out runs/second && castalia pretrain pocket --out runs/second
+    $ castalia forecast nano --ladder docs/results/nano/ladder.json
+    $ castalia forecast nano --budget 4h --sizes 5 --seeds 1
 
     Args:
         recipe: name of a recipe, or path of a .py file with a function recipe().
@@ -75,7 +75,7 @@ def forecast(
 def check(run: tyro.conf.Positional[str], /, json: bool = False) -> None:
     """Compare a run with the forecast that was written before it.
 
-    Example: castalia forecast check runs/pocket
+    $ castalia forecast check runs/pocket
 
     Args:
         run: run directory.

@@ -27,7 +27,8 @@ def run(
 ) -> None:
     """Educate a model: fetch data, forecast, pre-train, give homework, examine on held-out input, write the report.
 
-    Example: castalia run pocket --minutes 10
+    $ castalia run pocket --minutes 10
+
     Run it again after an interruption and it goes on where it was.
 
     Args:
@@ -65,8 +66,8 @@ def pretrain(
 ) -> None:
     """Pre-train a recipe; go on with the run if it was interrupted. Works under torchrun.
 
-    Example: castalia pretrain pocket --minutes 5 --set model.width=256 data.mixture=mazes:1
-    Example: torchrun --nproc-per-node 2 -m castalia pretrain pocket --steps 1000
+    $ castalia pretrain pocket --minutes 5 --set model.width=256 data.mixture=mazes:1
+    $ torchrun --nproc-per-node 2 -m castalia pretrain pocket --steps 1000
 
     Args:
         recipe: name of a recipe, or path of a .py file with a function recipe().
@@ -102,9 +103,10 @@ def rl(
 ) -> None:
     """Give a trained model homework: it tries, replies are scored, and what scored well is learned.
 
-    Example: castalia rl pocket --from runs/pocket --minutes 10
-    Example: castalia rl pocket --from runs/pocket --set practice.tasks=countdown:1 penalty.arm=constant
-    Example: torchrun --nproc-per-node 8 -m castalia rl pocket --from runs/pocket --workers 16
+    $ castalia rl pocket --from runs/pocket --minutes 10
+    $ castalia rl pocket --from runs/pocket --set practice.tasks=countdown:1 penalty.arm=constant
+    $ torchrun --nproc-per-node 8 -m castalia rl pocket --from runs/pocket --workers 16 --worker-gpus 0.5
+
     Run it again after an interruption and it goes on where it was.
 
     Args:
@@ -149,8 +151,8 @@ def rl(
 def figures(readme: Path = Path("README.md"), docs: Path = Path("docs"), run: Path | None = None) -> None:
     """Write the tables of README and docs/figures.md from what benchmarks and runs have recorded.
 
-    Example: python benchmarks/training.py --record && castalia figures
-    Example: make run && castalia figures --run runs/pocket
+    $ python benchmarks/training.py --record && castalia figures
+    $ make run && castalia figures --run runs/pocket
 
     Args:
         readme: a file whose blocks are filled.

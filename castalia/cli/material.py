@@ -8,7 +8,7 @@ import tyro
 def data_fetch(sources: tyro.conf.Positional[tuple[str, ...]] = ()) -> None:
     """Fetch data sources into the cache (default: all that tasks need). What cannot be had is left out with one line.
 
-    Example: castalia data fetch
+    $ castalia data fetch
 
     Args:
         sources: names from `castalia data ls`.
@@ -21,7 +21,7 @@ def data_fetch(sources: tyro.conf.Positional[tuple[str, ...]] = ()) -> None:
 def data_ls(json: bool = False) -> None:
     """List data sources with counts, sizes and licences.
 
-    Example: castalia data ls --json
+    $ castalia data ls --json
 
     Args:
         json: print JSON instead of a table.
@@ -42,8 +42,8 @@ def data_sample(
 ) -> None:
     """Show an example of a task family: its picture or sound as a file, questions, thoughts, answers, how to ask.
 
-    Example: castalia data sample charts --difficulty 2
-    Example: castalia data sample speech --seed 3 --json
+    $ castalia data sample charts --difficulty 2
+    $ castalia data sample speech --seed 3 --json
 
     Args:
         family: a task family, as charts, or reasoning_gym:SET.
@@ -61,7 +61,7 @@ def data_sample(
 def data_build(file: tyro.conf.Positional[Path], /, out: Path | None = None) -> None:
     """Make your own documents trainable: FILE.jsonl in the OpenAI message format, with pictures and sounds.
 
-    Example: castalia data build mine.jsonl && castalia pretrain pocket --set data.mixture=mine:1
+    $ castalia data build mine.jsonl && castalia pretrain pocket --set data.mixture=mine:1 --out runs/mine
 
     Args:
         file: one document a line: {"messages": [...]}.

@@ -25,9 +25,9 @@ def plan(
 ) -> None:
     """Say what a budget is best spent on: size, positions, what it will give, how long it takes and what it costs.
 
-    Example: castalia plan --hours 8
-    Example: castalia plan --flops 1e20 --device h100:8 --mfu 0.4
-    Example: castalia plan --target-accuracy 0.9 --ladder runs/school-ladder
+    $ castalia plan --hours 8
+    $ castalia plan --flops 1e20 --device h100:8 --mfu 0.4
+    $ castalia plan --target-accuracy 0.9 --ladder runs/school-ladder
 
     It needs a ladder, best one of your own recipe and data: castalia forecast school --budget 2h --stretches 0.5 1 2
 
@@ -103,8 +103,8 @@ def multiplier(
 
     Both get as many sizes, seeds, minutes and trials of learning rates. What is done is not done again.
 
-    Example: castalia forecast multiplier --against maverick --budget 2h
-    Example: castalia forecast multiplier --against maverick --budget 8h --parts
+    $ castalia forecast multiplier --against maverick --budget 2h
+    $ castalia forecast multiplier --against maverick --budget 8h --parts
 
     Args:
         recipe: name of a recipe, or path of a .py file with a function recipe().

@@ -60,8 +60,8 @@ def create(
 ) -> None:
     """Make a key and print its secret, which is shown this once and kept nowhere.
 
-    Example: castalia keys create anna --requests-per-minute 60 --tokens-per-month 1000000
-    Example: castalia keys create anna --invitation inv-Zk3v...
+    $ castalia keys create anna --requests-per-minute 60 --tokens-per-month 1000000
+    $ castalia keys create anna --invitation inv-Zk3v...
 
     Args:
         name: whose key it is, or what it is for.
@@ -92,7 +92,7 @@ def invite(
 ) -> None:
     """Print a code with which somebody else can make one key, once, with these limits.
 
-    Example: castalia keys invite --days 7 --requests-per-minute 60
+    $ castalia keys invite --days 7 --requests-per-minute 60
 
     Args:
         days: for how many days it can be used.
@@ -112,7 +112,7 @@ def invite(
 def ls(database: DatabaseURL = None, json: bool = False) -> None:
     """List keys with their limits, when they were last used, and their tokens of this month (UTC).
 
-    Example: castalia keys list --json
+    $ castalia keys list --json
 
     Args:
         json: print one line of JSON instead of a table.
@@ -143,8 +143,8 @@ def ls(database: DatabaseURL = None, json: bool = False) -> None:
 def revoke(key: tyro.conf.Positional[str], /, database: DatabaseURL = None, json: bool = False) -> None:
     """Revoke a key: from now on it is refused, also by servers that are running.
 
-    Example: castalia keys revoke anna
-    Example: castalia keys revoke cst-Xa81
+    $ castalia keys revoke anna
+    $ castalia keys revoke cst-Xa81
 
     Args:
         key: its name, the beginning of its prefix, or the whole secret.
