@@ -23,7 +23,7 @@ from castalia.errors import TaskError
 from castalia.evals.audit import audit, check_sources, to_json, trained_documents
 from castalia.evals.examine import Examination, examine, questions
 from castalia.evals.origin import origin
-from castalia.evals.references import compare, reference_questions
+from castalia.evals.references import compare, is_lacking, reference_questions
 from castalia.evals.ways import learned_ways, usual_way
 from castalia.reasoning.strategies import Strategy
 from castalia.tasks.asking import MEDIA, Medium, present
@@ -157,12 +157,12 @@ def sit(
         "media": exam.media,
         "words": lambda: {"as in training": found["media"]["text"], "otherwise": exam.words()},
         "ways": exam.by_way,
-        "references": lambda: compare(exam.engine, built, usual, n, SEED, progress),
+        "references": lambda: compare(exam.engine, built, usual, n, SEED, found.get("references"), progress),
     }
     if audited:
         parts["audit"] = lambda: exam.audit(directory)
     for name, part in parts.items():
-        if name not in found or any({"missing", "failed"} & {*rows} for rows in found[name].values()):
+        if name not in found or (name == "references" and any(map(is_lacking, found[name].values()))):
             found[name] = part()
             found["origins"][name] = origin(command)
             replace_file(path, json.dumps(found, indent=1) + "\n")

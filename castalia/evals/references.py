@@ -135,46 +135,59 @@ def compare(
     strategy: Strategy,
     n: int,
     seed: int = 0,
+    known: Mapping[str, dict[str, Any]] | None = None,
     progress: Callable[[str], None] = lambda name: None,
 ) -> dict[str, dict[str, Any]]:
     """Return by reference and family ``{accuracy, ours, n, difficulties, kinds}``, both asked the same questions.
 
-    Of a reference that cannot be asked, ``missing`` says which packages it lacks, or ``failed`` what went wrong.
+    Of a reference that cannot be asked, ``missing`` says which packages it lacks, or ``failed`` what went wrong. One
+    that has been asked, so that its rows are `known`, is not asked again.
     """
     compared: dict[str, dict[str, Any]] = {}
     for reference in REFERENCES:
-        progress(reference.name)
-        if reference.missing:
-            compared[reference.name] = {"missing": reference.missing}
-            continue
-        try:
-            compared[reference.name] = _compared(reference, engine, tasks, strategy, n, seed)
-        except Exception as error:  # anybody's code: what it cannot do must not cost the rest of the exam
-            compared[reference.name] = {"failed": f"{type(error).__name__}: {error}"}
+        rows = (known or {}).get(reference.name)
+        if rows is None or is_lacking(rows):
+            progress(reference.name)
+            rows = _compared(reference, engine, tasks, strategy, n, seed)
+        compared[reference.name] = rows
     return compared
+
+
+def is_lacking(rows: Mapping[str, Any]) -> bool:
+    """Say whether a reference could not be asked."""
+    return not {"missing", "failed"}.isdisjoint(rows)
 
 
 def _compared(
     reference: Reference, engine: Engine, tasks: Mapping[str, Task], strategy: Strategy, n: int, seed: int
 ) -> dict[str, Any]:
-    rows: dict[str, Any] = {}
-    with reference.answering() as answer:
-        for family in [name for name in reference.kinds if name in tasks]:
-            task, asked = tasks[family], _asked(tasks[family], reference, family, n, seed)
-            theirs = [task.score(example, answer(example, index), index).value == 1 for example, index in asked]
-            verdicts = strategy.answer(engine, [example.prompt(index) for example, index in asked])
-            ours = [
-                task.score(example, verdict.answer, index).value == 1
-                for (example, index), verdict in zip(asked, verdicts, strict=True)
-            ]
-            rows[family] = {
-                "accuracy": sum(theirs) / len(asked),
-                "ours": sum(ours) / len(asked),
-                "n": len(asked),
-                "difficulties": [*reference.difficulties],
-                "kinds": [*reference.kinds[family]],
+    if reference.missing:
+        return {"missing": reference.missing}
+    asked = {family: _asked(tasks[family], reference, family, n, seed) for family in reference.kinds if family in tasks}
+    try:
+        with reference.answering() as answer:
+            theirs = {
+                family: [(example, index, answer(example, index)) for example, index in questions]
+                for family, questions in asked.items()
             }
+    except Exception as error:  # anybody's code: what it cannot do must not cost the rest of the exam
+        return {"failed": f"{type(error).__name__}: {error}"}
+    rows: dict[str, Any] = {}
+    for family, answers in theirs.items():
+        verdicts = strategy.answer(engine, [example.prompt(index) for example, index, _ in answers])
+        ours = [(*asked[:2], verdict.answer) for asked, verdict in zip(answers, verdicts, strict=True)]
+        rows[family] = {
+            "accuracy": _right(tasks[family], answers),
+            "ours": _right(tasks[family], ours),
+            "n": len(answers),
+            "difficulties": [*reference.difficulties],
+            "kinds": [*reference.kinds[family]],
+        }
     return rows
+
+
+def _right(task: Task, answers: list[tuple[Example, int, str]]) -> float:
+    return sum(task.score(example, said, index).value == 1 for example, index, said in answers) / len(answers)
 
 
 def reference_questions(tasks: Mapping[str, Task], n: int, seed: int = 0) -> Iterator[tuple[str, Example, int]]:
