@@ -94,6 +94,7 @@ def multiplier(
     budget: str = "1h",
     seeds: int = 2,
     questions: int = 50,
+    further: int = 0,
     parts: bool = False,
     out: Path | None = None,
     overrides: Set = (),
@@ -112,6 +113,8 @@ def multiplier(
         budget: wall clock of all runs together, as 90s, 10m or 1h.
         seeds: runs of every size.
         questions: exam questions a family and difficulty, after every run.
+        further: so many sizes more of the other recipe, each twice the one before, besides the budget: where it is far
+            behind, both else reach little that can be compared.
         parts: switch every part in which the two differ (PARTS of the other recipe's file) alone, too.
         out: directory of the runs (default: runs/RECIPE-against-OTHER).
         overrides: fields of both recipes, as model.width=256.
@@ -131,7 +134,17 @@ def multiplier(
             status.update(f"{name}: step {line['step']}, loss {line['loss']:.3f}")
 
         switched, minutes = load_parts(against) if parts else {}, minutes_of(budget)
-        ladders = climb_all(ours, other, switched, directory, minutes, seeds=seeds, questions=questions, report=report)
+        ladders = climb_all(
+            ours,
+            other,
+            switched,
+            directory,
+            minutes,
+            seeds=seeds,
+            questions=questions,
+            further=further,
+            report=report,
+        )
     rows = compared(ladders)
     if json:
         print(jsonlib.dumps({name: [vars(one) for one in its] for name, its in rows.items()}))

@@ -113,11 +113,14 @@ def climb_all(
     *,
     seeds: int = 2,
     questions: int = 50,
+    further: int = 0,
     report: Callable[[str, dict[str, Any]], None] = lambda name, line: None,
 ) -> dict[str, list[Rung]]:
     """Return the ladders of `ours`, of the `other`, and of `ours` with each of the other's `parts`, by name, in order.
 
-    All have the same share of so many `minutes`, the same sizes within it, seeds, and trials of learning rates.
+    All have the same share of so many `minutes`, the same sizes within it, seeds, and trials of learning rates. The
+    other then goes so many sizes `further`, each twice the one before, over and above the minutes: recipes are compared
+    where both reach, and one that is far behind reaches little.
     """
     if len(names := [ours.name, other.name, *parts]) > len({*names}):
         raise RecipeError(f"two recipes of one name cannot be told apart: {', '.join(names)}")
@@ -127,7 +130,8 @@ def climb_all(
     for name, one in chosen.items():
         place = directory / name.replace(" ", "-")
         small, largest = settle(one, place, minutes / len(chosen), runs, questions=questions)
-        sizes = [largest * size for size in SIZES]
+        more = further if name == other.name else 0
+        sizes = [largest * size for size in (*SIZES, *(2.0 ** (n + 1) for n in range(more)))]
         ladders[name] = climb_tuned(
             small,
             place,

@@ -1,12 +1,16 @@
 """A multiplier is found again where it is known, with an interval that holds it."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
 from castalia.errors import RecipeError
+from castalia.forecast import multiplier
 from castalia.forecast.accuracy import Growth
 from castalia.forecast.ladder import Rung
-from castalia.forecast.multiplier import multipliers, shared_targets, with_parts
+from castalia.forecast.multiplier import climb_all, multipliers, shared_targets, with_parts
 from castalia.recipes import load_parts, load_recipe
 
 CHANCE = 0.1
@@ -51,3 +55,25 @@ def test_all_parts_together_are_the_predecessor() -> None:
     assert recipe.override(every).model == load_recipe("maverick").model
     with pytest.raises(RecipeError, match="ladder has no PARTS"):
         load_parts("ladder")
+
+
+def test_all_have_the_same_sizes_within_their_minutes_and_the_other_goes_further(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    largest = {"ladder": 0.1, "maverick": 0.04, "part": 0.08}
+    climbed: dict[str, list[float]] = {}
+
+    def settled(recipe: Any, place: Path, minutes: float, runs: Any, **more: Any) -> tuple[Any, float]:
+        assert minutes == 10
+        return recipe, largest[place.name]
+
+    def climb(recipe: Any, place: Path, sizes: list[float], seeds: Any, **climbing: Any) -> list[Rung]:
+        climbed[place.name] = [size / largest[place.name] for size in sizes]
+        return []
+
+    monkeypatch.setattr(multiplier, "settle", settled)
+    monkeypatch.setattr(multiplier, "climb_tuned", climb)
+    ours, other = load_recipe("ladder"), load_recipe("maverick")
+    climb_all(ours, other, {"part": {"training.schedule": "cosine"}}, tmp_path, 30, further=2)
+    assert climbed["ladder"] == climbed["part"] == [0.125, 0.25, 0.5, 1]
+    assert climbed["maverick"] == pytest.approx([0.125, 0.25, 0.5, 1, 2, 4])
