@@ -23,7 +23,7 @@ PARTS = {
     "empty patches": {"perception.drop_empty_patches": "false"},
     "questions a picture": {"data.questions": "1"},
     "mixture": {"data.mixture": "digits:1,speech:1,charts:1,mazes:1,countdown:1,prose:1"},
-    "optimizer": {"training.optimizer": "adamw", "training.matrix_lr": "0.002", "training.other_lr": "0.002"},
+    "optimizer": {"training.optimizer": "adamw", "training.matrix_lr": "0.008", "training.other_lr": "0.008"},
     "schedule": {"training.schedule": "cosine"},
 }
 """What differs, part by part, and how: each can be switched alone."""
