@@ -179,7 +179,7 @@ def test_a_misspelt_name_is_answered_with_the_right_one(keys: Keys) -> None:
 def test_the_help_of_every_command_shows_an_example_and_where_keys_are(keys: Keys, command: str) -> None:
     said = keys(command, "--help")
     text = " ".join(re.sub(r"[│╭╮╰╯─]", " ", said.out).split())
-    assert said.status == 0 and f"Example: castalia keys {command}" in text
+    assert said.status == 0 and f"$ castalia keys {command}" in text
     assert "CASTALIA_DATABASE" in text and "--json" in text
 
 
