@@ -60,5 +60,7 @@ def test_two_processes_of_which_one_sees_no_picture_learn_what_one_learns(
 
 
 def test_streams_that_processes_cannot_share_evenly_are_refused_with_the_way_out() -> None:
-    with pytest.raises(RecipeError, match=r"2 streams cannot be shared by 3 processes: set feed\.streams=3"):
+    with pytest.raises(
+        RecipeError, match=r"2 streams cannot be shared by 3 processes: --set feed\.streams=3 feed\.rows=6"
+    ):
         Loader(pytest.fail, Feed(rows=6, length=64, streams=2), world=3)
