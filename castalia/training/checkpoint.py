@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load, save
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from castalia.errors import CheckpointError
@@ -110,7 +110,7 @@ def load_checkpoint(path: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str,
             content = (path / name).read_bytes()
             if hashlib.sha256(content).hexdigest() != checksum:
                 raise CheckpointError(f"checkpoint {path.name} is damaged: {name} does not match its checksum")
-            tensors[Path(name).stem] = load(content)
+            tensors[Path(name).stem] = load_file(path / name)
         return tensors, json.loads(body)
     except (OSError, ValueError, KeyError, AttributeError) as error:
         raise CheckpointError(f"checkpoint {path.name} is damaged: {error}") from error
