@@ -121,6 +121,11 @@ WRONG: dict[str, tuple[list[str], str]] = {
     "a run to examine": (["eval", "{tmp}/none"], "none is not a run: it is no directory"),
     "a run to sit an exam": (["exam", "{tmp}/none"], "none is not a run: it is no directory"),
     "a run without an exam to publish": (["publish", "{run}"], "has not sat an exam: castalia exam"),
+    "a name for a model": (["publish", "{run}", "../up"], "is no name for a model"),
+    "a part of an exam to record": (
+        ["exam", "{run}", "--task", "charts", "--record"],
+        "--record is for the whole exam",
+    ),
     "too many questions": (["ask", "{run}", "Which", "one?"], "ask one question, in quotation marks"),
     "no question of an exam": (["exam", "{run}", "--n", "0"], "an exam asks 1 question or more, not 0"),
     "a task to examine": (["eval", "{run}", "--task", "mazs", "--n", "1"], "did you mean 'mazes'?"),
@@ -336,6 +341,21 @@ def test_an_exam_asks_in_every_way_and_finds_nothing_that_was_trained_on(
     assert "medium" in found["ways"] and set(found["references"]) == {"Whisper tiny.en", "RapidOCR", "SmolLM2-135M"}
     assert found["audit"]["countdown, text"]["items"] == 22 + 2 and found["audit"]["countdown, text"]["exact"] == 0
     assert "by difficulty" in here("exam", trained, "--n", "2", "--task", "countdown", "--no-audit").out
+
+
+def test_a_whole_exam_is_recorded_where_there_is_a_place_for_it(
+    here: Callable[..., Said], trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    refused = here("exam", trained, "--n", "1", "--record")
+    assert refused.status == 1 and "README.md here, and it has none: <!-- figures: exam -->" in refused.err
+    (tmp_path / "README.md").write_text("<!-- figures: exam -->\n<!-- end -->\n")
+    (tmp_path / "docs" / "figures").mkdir(parents=True)
+    said = here("exam", trained, "--n", "1", "--record")
+    assert said.status == 0, said.err
+    written = (tmp_path / "README.md").read_text()
+    assert "exactly right by difficulty" in written and "contamination audit" in written
+    assert f"`castalia exam {trained} --n 1`" in written
 
 
 def test_an_exam_goes_on_with_the_part_that_it_was_stopped_in(here: Callable[..., Said], trained: Path) -> None:
