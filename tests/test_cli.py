@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -347,15 +348,16 @@ def test_a_whole_exam_is_recorded_where_there_is_a_place_for_it(
     here: Callable[..., Said], trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    refused = here("exam", trained, "--n", "1", "--record")
+    run = Path(shutil.copytree(trained, tmp_path / "run"))
+    refused = here("exam", run, "--n", "1", "--record")
     assert refused.status == 1 and "README.md here, and it has none: <!-- figures: exam -->" in refused.err
     (tmp_path / "README.md").write_text("<!-- figures: exam -->\n<!-- end -->\n")
     (tmp_path / "docs" / "figures").mkdir(parents=True)
-    said = here("exam", trained, "--n", "1", "--record")
+    said = here("exam", run, "--n", "1", "--record")
     assert said.status == 0, said.err
     written = (tmp_path / "README.md").read_text()
     assert "exactly right by difficulty" in written and "contamination audit" in written
-    assert f"`castalia exam {trained} --n 1`" in written
+    assert f"`castalia exam {run} --n 1`" in written
 
 
 def test_an_exam_goes_on_with_the_part_that_it_was_stopped_in(here: Callable[..., Said], trained: Path) -> None:
