@@ -1,10 +1,10 @@
 """How many times the compute of `ladder` its predecessor `maverick` needs to be as often right, and for which parts.
 
     python benchmarks/multiplier.py                            from what is recorded: fits, draws, prints
-    python benchmarks/multiplier.py --rerun --minutes 216      runs all ladders anew (it resumes), records them
+    python benchmarks/multiplier.py --rerun                    runs all ladders anew (it resumes), records them
 
-Both recipes and `ladder` with each part of `maverick` alone have the same wall clock, sizes, seeds and trials of
-learning rates; `maverick` then goes two sizes further (an hour or two more), so that both reach something to compare.
+Both recipes and `ladder` with each part of `maverick` alone have the same wall clock, sizes and seeds, both recipes
+as many trials of learning rates; `maverick` then goes a size further, so that both reach something to compare.
 `multiplier_low`, `multiplier_middle` and `multiplier_high` are at three accuracies that both reach, `…_from` and `…_to`
 the ends of their intervals of 90 %, `accuracy_…` the accuracies, in per cent. `part_…` is how many times the compute
 `ladder` needs with that part of `maverick`, at the middle one of what these two reach.
@@ -19,21 +19,22 @@ from plots import accuracy_by_compute
 
 from castalia.console import console
 from castalia.forecast.ladder import Rung, read_ladder, write_ladder
-from castalia.forecast.multiplier import Multiplier, climb_all, compared, growth, mean_accuracy, with_parts
+from castalia.forecast.multiplier import Multiplier, climb_all, compared, growth, mean_accuracy
 from castalia.recipes import load_parts, load_recipe
 
 KEPT = RESULTS / "multiplier"
 OURS, OTHER = "ladder", "maverick"
 PLACES = ("low", "middle", "high")
-FURTHER = 2
+FURTHER = 1
 """Sizes that the predecessor goes beyond those of all."""
+QUESTIONS = 50
 
 
 def main() -> None:
     """Run what is to be run, compare, draw and print."""
     parser = options(__doc__ or "")
     parser.add_argument("--rerun", action="store_true", help="run the ladders anew")
-    parser.add_argument("--minutes", type=float, default=216, help="wall clock of all ladders together")
+    parser.add_argument("--minutes", type=float, default=126, help="wall clock of all ladders together")
     parser.add_argument("--some", nargs="*", help="of the parts only these are run (default: all)")
     parser.add_argument("--seeds", type=int, default=2, help="runs of every size")
     parser.add_argument("--out", type=Path, default=Path("runs/multiplier"), help="where the runs are kept")
@@ -43,7 +44,6 @@ def main() -> None:
         some = {name: parts[name] for name in (parts if arguments.some is None else arguments.some)}
         minutes = arguments.minutes * (2 + len(some)) / (2 + len(parts))
         ours, other = load_recipe(OURS), load_recipe(OTHER)
-        recipes = {OURS: ours, OTHER: other} | with_parts(ours, some)
         rerun = climb_all(
             ours,
             other,
@@ -51,13 +51,13 @@ def main() -> None:
             arguments.out,
             minutes,
             seeds=arguments.seeds,
-            questions=100,
+            questions=QUESTIONS,
             further=FURTHER,
             report=report,
         )
         KEPT.mkdir(parents=True, exist_ok=True)
-        for name, rungs in rerun.items():
-            write_ladder(path_of(name), recipes[name], rungs)
+        for name, (recipe, rungs) in rerun.items():
+            write_ladder(path_of(name), recipe, rungs)
     if not (KEPT / f"{OTHER}.json").exists():
         sys.exit(f"nothing is recorded in {KEPT}: --rerun runs it")
     names = [OURS, OTHER, *(name for name in load_parts(OTHER) if path_of(name).exists())]
@@ -85,7 +85,9 @@ def figures(rows: dict[str, list[Multiplier]]) -> dict[str, float]:
     for place, one in zip(PLACES, rows.pop(OTHER), strict=True):
         found |= {f"multiplier_{place}": one.value, f"accuracy_{place}": 100 * one.accuracy}
         found |= {f"multiplier_{place}_from": one.low, f"multiplier_{place}_to": one.high}
-    return found | {f"part_{name.replace(' ', '_')}": its[1].value for name, its in rows.items() if its}
+    for name, its in ((f"part_{name.replace(' ', '_')}", its) for name, its in rows.items() if its):
+        found |= {name: its[1].value, f"{name}_from": its[1].low, f"{name}_to": its[1].high}
+    return found
 
 
 if __name__ == "__main__":

@@ -22,6 +22,10 @@ class Settings:
             _collect(self, path.split("."), text, path, changes)
         return _replace(self, changes)
 
+    def difference(self, other: Self) -> dict[str, str]:
+        """Return the settings, as text, with which `other` would be this one."""
+        return _difference(self, other)
+
     def to_json(self) -> dict[str, Any]:
         """Return all of it as plain values."""
         return dataclasses.asdict(typing.cast(Any, self))
@@ -101,6 +105,26 @@ def _parse(kind: Any, text: str, whole: str) -> Any:
         return kind(text)
     except ValueError as error:
         raise RecipeError(f"{whole}: expected {kind.__name__}, got {text!r}") from error
+
+
+def _difference(node: Any, other: Any) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name in (field.name for field in dataclasses.fields(node)):
+        value, its = getattr(node, name), getattr(other, name)
+        if dataclasses.is_dataclass(value):
+            found |= {f"{name}.{path}": text for path, text in _difference(value, its).items()}
+        elif value != its:
+            found[name] = _text(value)
+    return found
+
+
+def _text(value: Any) -> str:
+    """Return a value as `_parse` reads it."""
+    if isinstance(value, dict):
+        return ",".join(f"{name}:{share}" for name, share in value.items())
+    if isinstance(value, tuple):
+        return ",".join(map(_text, value))
+    return str(value).lower() if value is None or isinstance(value, bool) else str(value)
 
 
 def _build(kind: Any, values: dict[str, Any], where: str) -> Any:

@@ -59,7 +59,7 @@ def forecast(
             status.update(f"{name}: step {line['step']}, loss {line['loss']:.3f}")
 
         if ladder is not None:
-            forecasts = forecast_from(ladder, made, directory)
+            forecasts = forecast_from(ladder, made, directory, console.print)
         else:
             options = {"sizes": sizes, "seeds": seeds, "stretches": stretches, "questions": questions}
             forecasts = forecast_run(made, directory, minutes_of(budget), **options, report=report)
@@ -90,7 +90,13 @@ def check(run: tyro.conf.Positional[str], /, json: bool = False) -> None:
     forecasts = read_forecasts(directory / FORECAST)
     if not forecasts:
         raise CheckpointError(f"{run} has no {FORECAST}: castalia forecast RECIPE writes it before the run")
-    checks = checks_of(forecasts, measure_outcome(directory))
+    checks = checks_of(forecasts, outcome := measure_outcome(directory))
+    if not checks:
+        reached, foretold = next(iter(next(iter(outcome.values())))), forecasts[0].curve
+        raise CheckpointError(
+            f"{run} ended at {reached:.3g} FLOPs, and was foretold for {foretold[0].x:.3g} to {foretold[-1].x:.3g}: "
+            "there is nothing to compare"
+        )
     if json:
         rows = {of: {"expected": c.expected.value, "measured": c.measured, "error": c.error, "inside": c.inside}
                 for of, c in checks.items()}  # fmt: skip

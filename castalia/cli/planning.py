@@ -1,6 +1,7 @@
 """Commands that compare and plan: what a budget is best spent on, and how much compute another recipe would need."""
 
 import json as jsonlib
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ def plan(
         flops: operations to spend, as 1e20.
         hours: hours to spend, on the devices.
         target_accuracy: share of held-out questions to be right, from 0 to 1.
-        family: the family whose accuracy is meant (default: the mean of all).
+        family: the family whose accuracy is meant (default: the mean of all that the ladder can foretell).
         device: laptop (this machine), or a kind and number of GPUs, as h100 or h100:8.
         mfu: share of the devices' peak that training reaches (default: 0.5 here, 0.4 on GPUs).
         price: dollars an hour and device (default: about what it is rented for).
@@ -44,11 +45,11 @@ def plan(
         json: print one line of JSON instead of a table.
     """
     from castalia.console import console
-    from castalia.forecast.devices import LAPTOP, cluster_of
+    from castalia.forecast.devices import cluster_of
     from castalia.forecast.ladder import read_ladder
     from castalia.forecast.plan import Planner, budget
     from castalia.forecast.tables import plan_table
-    from castalia.recipes import MEASURED, recipe_names
+    from castalia.recipes import MEASURED, load_recipe, recipe_names
 
     if sum(given is not None for given in (flops, hours, target_accuracy)) != 1:
         raise RecipeError("give one of --flops, --hours and --target-accuracy")
@@ -72,10 +73,11 @@ def plan(
         print(jsonlib.dumps(made.to_json()))
         return
     console.print(plan_table(made, cluster))
-    chosen = made.to_json()["settings"] | ({} if cluster.name == LAPTOP else {"training.precision": "bf16"})
-    settings = " ".join(f"{name}={value}" for name, value in chosen.items())
-    name = made.recipe.name if made.recipe.name in recipe_names() else f"YOUR-{made.recipe.name.upper()}.py"
-    console.print(f"train it: castalia pretrain {name} --set {settings}", highlight=False, soft_wrap=True)
+    known = made.recipe.name in recipe_names()
+    name = made.recipe.name if known else f"YOUR-{made.recipe.name.upper()}.py"
+    differs = made.recipe.difference(load_recipe(name) if known else planner.recipe)
+    settings = shlex.join(f"{name}={value}" for name, value in differs.items() if name != "training.compile")
+    console.print(f"train it: {cluster.launcher} pretrain {name} --set {settings}", highlight=False, soft_wrap=True)
     if ladder == MEASURED:
         own = "castalia forecast RECIPE --stretches 0.5 1 2 climbs one of your own recipe and data"
         console.print(f"from the ladder that comes with Castalia; {own}", highlight=False, soft_wrap=True)
@@ -124,6 +126,7 @@ def multiplier(
     from castalia.forecast.multiplier import climb_all, compared
     from castalia.forecast.tables import multiplier_table
     from castalia.recipes import load_parts, load_recipe
+    from castalia.training.checkpoint import replace_file
 
     settings = settings_of(None, None, overrides)
     ours, other = (load_recipe(name).override(settings) for name in (recipe, against))
@@ -145,8 +148,11 @@ def multiplier(
             further=further,
             report=report,
         )
-    rows = compared(ladders)
+    rows = compared({name: rungs for name, (_, rungs) in ladders.items()})
+    said = jsonlib.dumps({name: [vars(one) for one in its] for name, its in rows.items()})
+    replace_file(directory / "multiplier.json", said + "\n")
     if json:
-        print(jsonlib.dumps({name: [vars(one) for one in its] for name, its in rows.items()}))
+        print(said)
         return
     console.print(multiplier_table(rows, ours.name, other.name))
+    console.print(f"kept in {directory / 'multiplier.json'}", soft_wrap=True)

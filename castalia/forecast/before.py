@@ -20,6 +20,8 @@ BUDGET = "budget.json"
 """What has been settled for a budget, in the directory of a ladder."""
 FEWEST = enough_for(BentPower())
 """Runs that a forecast needs."""
+ODD = 1.5
+"""Beyond so many times as many positions as by the rules, or as few, a forecast along them is of another run."""
 LARGEST = 1 / 8
 """A rung has no more of the run's compute than this: otherwise there would be little to forecast."""
 SPEED = 0.5
@@ -32,6 +34,14 @@ QUESTION_SECONDS = 0.005
 """What a question of the exam after a small run takes, and the loss of the documents that are measured for it."""
 LEAST_STEPS = 20
 """A run of fewer steps says nothing."""
+MAY_DIFFER = {
+    "name", "model.width", "model.layers", "model.heads", "model.vision_layers", "feed.rows", "feed.streams",
+    "feed.workers", "training.steps", "training.minutes", "training.warmup_steps", "training.seed", "data.seed",
+    "training.compile", "training.precision", "training.checkpoint_seconds", "training.checkpoint_every",
+    "training.keep_checkpoints", "training.evaluate_every", "training.log_every", "training.threads",
+    "training.tracker",
+}  # fmt: skip
+"""What a recipe may have otherwise than the ladder that it is forecast from: size, length, and how it is run."""
 COMPILED = 120.0
 """Runs of fewer seconds are not compiled: that alone takes half a minute."""
 
@@ -69,20 +79,30 @@ def forecast_run(
     return _write(climbed, climbed[-1].flops / climbed[-1].stretch / chosen[-1], directory)
 
 
-def forecast_from(ladder: Path, recipe: Recipe, directory: Path) -> list[Forecast]:
+def forecast_from(ladder: Path, recipe: Recipe, directory: Path, warn: Callable[[str], None] = print) -> list[Forecast]:
     """Forecast a run of `recipe` in `directory` from a ladder that was climbed before, and write it there.
 
-    The ladder may be of the same recipe in another size or length. Raises RecipeError if it is of other data, if the
-    recipe is given in minutes, or if the run has begun.
+    Where it is trained for much longer or shorter than a ladder's rules give its size, that is said: what is forecast
+    is a run of as many operations that keeps to them.
+
+    The ladder may be of the same recipe in another size or length. Raises RecipeError if it is of another recipe, if
+    the recipe is given in minutes, or if the run has begun.
     """
     _check_before(directory)
     climbed, rungs = read_ladder(ladder)
-    if climbed.data != recipe.data:
-        raise RecipeError(f"{ladder} is a ladder of other data than {recipe.name} learns from")
+    if other := {name: text for name, text in recipe.difference(climbed).items() if name not in MAY_DIFFER}:
+        raise RecipeError(
+            f"{ladder} is a ladder of another recipe than {recipe.name}, which has "
+            f"{', '.join(f'{name}={text}' for name, text in other.items())}"
+        )
     if recipe.training.steps is None or climbed.training.steps is None:
         raise RecipeError("from a ladder a recipe of so many steps is forecast: --set training.steps=N")
     last = rungs[-1]
     whole = step_cost(recipe) * recipe.training.steps / (step_cost(climbed) * climbed.training.steps)
+    longer = recipe.training.steps * recipe.feed.rows / (climbed.training.steps * climbed.feed.rows) / whole**0.5
+    if not 1 / ODD <= longer <= ODD:
+        warn(f"{recipe.name} is trained for {longer:.2g} times the positions that the ladder's rules give its size: "
+             f"what is foretold is a run of as many operations that keeps to them")  # fmt: skip
     return _write(rungs, whole * last.flops / last.stretch / last.size, directory)
 
 
@@ -116,11 +136,13 @@ def settle(
     runs: Sequence[tuple[float, float]],
     *,
     most: float = 1.0,
+    beyond: float = 1.0,
     questions: int = 50,
 ) -> tuple[Recipe, float]:
     """Return the recipe as small runs take it, in steps, and the size whose `runs` fit so many minutes.
 
-    Runs are (share of that size, how many). What has been settled is kept in `directory`: how quick the machine happens
+    Runs are (share of that size, how many); where others of up to `beyond` times that size come after, all are compiled
+    if these take long enough. What has been settled is kept in `directory`: how quick the machine happens
     to be when they are gone on with must not change what they are. Raises RecipeError for a budget in which the
     smallest would be shorter than `LEAST_STEPS`, and where small runs of another recipe are.
     """
@@ -142,7 +164,7 @@ def settle(
             raise RecipeError(
                 f"{60 * minutes:.0f} s are too few for {count:.0f} small runs: the smallest would hardly begin"
             )
-        compiled = said.get("compiled", seconds_to_train(sized(planned, size), peak_flops) > COMPILED)
+        compiled = said.get("compiled", seconds_to_train(sized(planned, size * beyond), peak_flops) > COMPILED)
         settled: dict[str, Any] = {"steps": planned.training.steps, "size": size, "compiled": compiled}
         said = asked | settled | {"recipe": recipe.to_json()}
         directory.mkdir(parents=True, exist_ok=True)

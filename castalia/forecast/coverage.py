@@ -8,7 +8,8 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import betaln
 
-from castalia.forecast.fits import RESAMPLES, Fit, Values
+from castalia.forecast.fits import RESAMPLES, Fit, Values, r_squared
+from castalia.rl.measure import pass_at
 
 LEAST_PROBLEMS = 10
 
@@ -45,7 +46,7 @@ class BetaBinomial:
 def fit_coverage(solved: Sequence[int], attempts: int, *, resamples: int = RESAMPLES, seed: int = 0) -> Fit:
     """Fit problems of which each was tried `attempts` times and solved `solved` times. Intervals resample problems.
 
-    Raises ValueError for fewer than `LEAST_PROBLEMS`.
+    R² is of pass@k up to so many attempts, at each number of them. Raises ValueError for fewer than `LEAST_PROBLEMS`.
     """
     solved_N = np.asarray(solved, float)
     if len(solved_N) < LEAST_PROBLEMS:
@@ -55,4 +56,7 @@ def fit_coverage(solved: Sequence[int], attempts: int, *, resamples: int = RESAM
     rng = np.random.default_rng(seed)
     drawn_RN = rng.choice(solved_N, (resamples, len(solved_N)))
     resampled_RP = np.stack([form.solve(tried_N, drawn_N, parameters_P) for drawn_N in drawn_RN])
-    return Fit(form, parameters_P, resampled_RP, np.zeros(resamples), 1.0)
+    tries = np.arange(1, attempts + 1)
+    measured = [np.mean([pass_at(int(k), attempts, int(count)) for count in solved_N]) for k in tries]
+    explained = r_squared(np.array(measured), form.at(parameters_P, tries))
+    return Fit(form, parameters_P, resampled_RP, np.zeros(resamples), explained)

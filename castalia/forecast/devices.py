@@ -44,6 +44,15 @@ class Cluster:
     count: int
     mfu: float
 
+    @property
+    def launcher(self) -> str:
+        """The command that starts Castalia on all of them; machines of eight where there are more."""
+        if self.count == 1:
+            return "castalia"
+        machines = self.count // 8 if self.count > 8 and self.count % 8 == 0 else 1
+        nodes = f"--nnodes {machines} " if machines > 1 else ""
+        return f"torchrun {nodes}--nproc-per-node {self.count // machines} -m castalia"
+
     def hours(self, flops: float) -> float:
         """Return the hours that so many operations take."""
         return flops / (self.device.flops * self.count * self.mfu) / 3600
@@ -84,9 +93,10 @@ def state_bytes(recipe: Recipe, devices: int) -> float:
 
 
 def activation_bytes(recipe: Recipe, devices: int) -> float:
-    """Return bytes a device of what the backward pass needs: 34 a value of the width and layer in bf16 (Korthikanti et
-    al., arXiv 2205.05198, flash attention), and the logits of half of the positions."""
+    """Return bytes a device of what the backward pass needs: 34 a value of the width and layer in bf16, twice that in
+    fp32 (Korthikanti et al., arXiv 2205.05198, flash attention), and the logits of half of the positions."""
     model, feed = recipe.model, recipe.feed
     rows = -(-feed.rows // devices)
-    of_position = 34 * model.width * (model.layers + model.vision_layers) + 8 * model.vocab_size / 2
+    value = 34 if recipe.training.precision == "bf16" else 68
+    of_position = value * model.width * (model.layers + model.vision_layers) + 8 * model.vocab_size / 2
     return rows * feed.length * of_position

@@ -1,6 +1,6 @@
 """The multiplier: how many times as much compute another recipe needs to be as often right, and which part earns it."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,19 @@ from castalia.forecast.fits import Fit, Values, fit
 from castalia.forecast.ladder import Rung, climb
 from castalia.training.recipe import Recipe
 
+RATES = ("matrix_lr", "other_lr")
 FACTORS = (0.5, 1.0, 2.0)
 """Learning rates that are tried for every recipe, as multiples of its own."""
 SIZES = halvings(4)
 """Sizes of the rungs, as shares of the largest."""
+TRIED = 0.5
+"""The size at which they are tried: what is best in a much smaller one is not what is best in the largest."""
 TARGETS = 3
 """Accuracies at which recipes are compared: evenly between what both reach with their least and most compute."""
+
+
+Ladder = tuple[Recipe, list[Rung]]
+"""A recipe, and what was measured of it in every size."""
 
 
 @dataclass(frozen=True)
@@ -40,55 +47,47 @@ def mean_accuracy(rung: Rung) -> float:
 
 
 def growth(rungs: Sequence[Rung], seed: int = 0) -> Fit:
-    """Return how the accuracy of a ladder grows with compute."""
-    chances = rungs[0].chances.values()
-    compute_N = np.array([rung.flops for rung in rungs])
-    return fit(Growth(sum(chances) / len(chances)), compute_N, np.array([*map(mean_accuracy, rungs)]), seed=seed)
+    """Return how the accuracy of a ladder grows with compute: its log odds as a line over the logarithm.
+
+    It begins at 0 and not at guessing, below which small models are: they have yet to learn to answer at all.
+    """
+    accuracies = [mean_accuracy(rung) for rung in rungs]
+    return fit(Growth(), np.array([rung.flops for rung in rungs]), np.array(accuracies), seed=seed)
 
 
-def shared_targets(ladders: Iterable[Sequence[Rung]], count: int = TARGETS) -> list[float]:
-    """Return `count` accuracies inside of what all ladders reach. Raises RecipeError where they share nothing."""
-    ladders = list(ladders)
-    means = [[mean_accuracy(rung) for rung in rungs] for rungs in ladders]
-    chances = [sum(rungs[0].chances.values()) / len(rungs[0].chances) for rungs in ladders]
-    low, high = max(*map(min, means), max(chances) + 0.02), min(map(max, means))  # below chance nothing grows
+def multipliers(ours: Sequence[Rung], others: Sequence[Rung], targets: int = TARGETS) -> list[Multiplier]:
+    """Return how many times as much compute the others need, at accuracies that both reach.
+
+    These lie evenly between what both have, by their curves, with their least and with their most compute. The interval
+    is that of the ratio of both curves' resamples. Raises RecipeError where they share nothing.
+    """
+    mine, theirs = growth(ours, 0), growth(others, 1)
+    ends = np.array(
+        [curve.at(np.array([one.flops for one in rungs])) for curve, rungs in ((mine, ours), (theirs, others))]
+    )
+    low, high = ends.min(1).max(), ends.max(1).min()
     if low >= high:
         raise RecipeError(
-            f"nothing to compare: one is never below {low:.0%}, another never above {high:.0%}: more sizes are needed"
+            f"nothing to compare: one is never below {low:.0%}, the other never above {high:.0%}: more minutes are "
+            f"needed (--budget), or more sizes of the other (--further)"
         )
-    return [low + (high - low) * number / (count + 1) for number in range(1, count + 1)]
-
-
-def multipliers(ours: Sequence[Rung], others: Sequence[Rung], targets: Sequence[float]) -> list[Multiplier]:
-    """Return, at every target, how many times as much compute the others need."""
-    mine, theirs = growth(ours, 0), growth(others, 1)
 
     def compute(found: Fit, accuracy: float) -> tuple[float, Values]:
-        assert isinstance(found.form, Growth)
-        rows = [found.form.compute_for(accuracy, row) for row in found.resampled_RP]
-        return found.form.compute_for(accuracy, found.parameters_P), np.array(rows)
+        rows = [Growth().compute_for(accuracy, row) for row in (found.parameters_P, *found.resampled_RP)]
+        return rows[0], np.array(rows[1:])
 
     made = []
-    for accuracy in targets:
+    for accuracy in np.linspace(low, high, targets + 2)[1:-1]:
         (flops, flops_R), (other, other_R) = compute(mine, accuracy), compute(theirs, accuracy)
-        low, high = np.quantile(other_R / flops_R, [0.05, 0.95])
-        made.append(Multiplier(accuracy, flops, other, other / flops, float(low), float(high)))
+        least, most = np.quantile(other_R / flops_R, [0.05, 0.95])
+        made.append(Multiplier(float(accuracy), flops, other, other / flops, float(least), float(most)))
     return made
-
-
-def tuned(recipe: Recipe, directory: Path, size: float, **climbing: Any) -> Recipe:
-    """Return `recipe` at the best of `FACTORS` times its learning rates, by held-out loss at `size`, one run each."""
-    losses = {
-        factor: climb(with_rates(recipe, factor), directory / f"rates-{factor:g}", [size], **climbing)[0].loss
-        for factor in FACTORS
-    }
-    return with_rates(recipe, min(losses, key=losses.__getitem__))
 
 
 def with_rates(recipe: Recipe, factor: float) -> Recipe:
     """Return `recipe` with so many times its learning rates."""
     training = recipe.training
-    rates = {name: factor * getattr(training, name) for name in ("matrix_lr", "other_lr")}
+    rates = {name: factor * getattr(training, name) for name in RATES}
     return replace(recipe, training=replace(training, **rates))
 
 
@@ -97,11 +96,18 @@ def with_parts(recipe: Recipe, parts: dict[str, dict[str, str]]) -> dict[str, Re
     return {part: recipe.override(settings) for part, settings in parts.items()}
 
 
-def climb_tuned(
-    recipe: Recipe, directory: Path, sizes: Sequence[float], seeds: Sequence[int], **climbing: Any
-) -> list[Rung]:
-    """Return the rungs of a recipe at its best rates, found at the smallest size."""
-    return climb(tuned(recipe, directory, min(sizes), **climbing), directory, sizes, seeds, **climbing)
+def climb_at(
+    recipe: Recipe, factor: float, directory: Path, sizes: Sequence[float], seeds: Sequence[int], **climbing: Any
+) -> Ladder:
+    """Return a recipe at so many times its rates, and its rungs, which are in a directory of that factor."""
+    recipe = with_rates(recipe, factor)
+    return recipe, climb(recipe, directory / f"rates-{factor:g}", sizes, seeds, **climbing)
+
+
+def best_factor(recipe: Recipe, directory: Path, size: float, **climbing: Any) -> float:
+    """Return the best of `FACTORS`, by held-out loss of a run each at `size`; the best one's is a rung, too."""
+    losses = {factor: climb_at(recipe, factor, directory, [size], [0], **climbing)[1][0].loss for factor in FACTORS}
+    return min(losses, key=losses.__getitem__)
 
 
 def climb_all(
@@ -115,31 +121,41 @@ def climb_all(
     questions: int = 50,
     further: int = 0,
     report: Callable[[str, dict[str, Any]], None] = lambda name, line: None,
-) -> dict[str, list[Rung]]:
+) -> dict[str, Ladder]:
     """Return the ladders of `ours`, of the `other`, and of `ours` with each of the other's `parts`, by name, in order.
 
-    All have the same share of so many `minutes`, the same sizes within it, seeds, and trials of learning rates. The
-    other then goes so many sizes `further`, each twice the one before, over and above the minutes: recipes are compared
-    where both reach, and one that is far behind reaches little.
+    All have the same share of so many `minutes`, the same sizes within it, and seeds. Both recipes, and a part that has
+    rates of its own, have as many trials of these; other parts have those that are best for `ours`, as all else of it.
+    The other then goes so many sizes `further`, each twice the one before, over and above the minutes: recipes are
+    compared where both reach, and one that is far behind reaches little.
+
+    Raises RecipeError for counts of which nothing can be measured.
     """
     if len(names := [ours.name, other.name, *parts]) > len({*names}):
         raise RecipeError(f"two recipes of one name cannot be told apart: {', '.join(names)}")
+    if min(seeds, questions) < 1 or further < 0:
+        raise RecipeError(f"1 seed and 1 question or more are needed, not {seeds} and {questions}, and no less further")
     chosen = {ours.name: ours, other.name: other} | with_parts(ours, parts)
-    runs = [(size, seeds) for size in SIZES] + [(min(SIZES), len(FACTORS))]
-    ladders = {}
+    runs = [(size, seeds) for size in SIZES] + [(TRIED, len(FACTORS) - 1)]
+    ladders: dict[str, Ladder] = {}
+    factor = 1.0
     for name, one in chosen.items():
         place = directory / name.replace(" ", "-")
-        small, largest = settle(one, place, minutes / len(chosen), runs, questions=questions)
-        more = further if name == other.name else 0
-        sizes = [largest * size for size in (*SIZES, *(2.0 ** (n + 1) for n in range(more)))]
-        ladders[name] = climb_tuned(
-            small,
-            place,
-            sizes,
-            range(seeds),
-            questions=questions,
-            report=lambda run, line, name=name: report(name, line),
+        above = [2.0 ** (more + 1) for more in range(further)] if name == other.name else []
+        small, largest = settle(
+            one, place, minutes / len(chosen), runs, beyond=max(above, default=1.0), questions=questions
         )
+        climbing: dict[str, Any] = {
+            "questions": questions,
+            "report": lambda run, line, name=name: report(name, line),
+        }
+        if name not in parts or any(f"training.{rate}" in parts[name] for rate in RATES):
+            best = best_factor(small, place, largest * TRIED, **climbing)
+            factor = best if name == ours.name else factor
+        else:
+            best = factor
+        sizes = [largest * size for size in (*SIZES, *above)]
+        ladders[name] = climb_at(small, best, place, sizes, range(seeds), **climbing)
     return ladders
 
 
@@ -149,10 +165,10 @@ def compared(ladders: Mapping[str, Sequence[Rung]]) -> dict[str, list[Multiplier
     Of a part that reaches none of them there are no rows. Raises RecipeError if the second does not.
     """
     (_, mine), (name, other), *parts = ladders.items()
-    found = {name: multipliers(mine, other, shared_targets([mine, other]))}
+    found = {name: multipliers(mine, other)}
     for name, rungs in parts:
         try:
-            found[name] = multipliers(mine, rungs, shared_targets([mine, rungs]))
+            found[name] = multipliers(mine, rungs)
         except RecipeError:
             found[name] = []
     return found

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from castalia.errors import RecipeError
-from castalia.forecast.devices import Cluster, activation_bytes, state_bytes
+from castalia.forecast.devices import LAPTOP, Cluster, activation_bytes, state_bytes
 from castalia.forecast.fits import Values
 from castalia.forecast.forecast import Expectation
 from castalia.forecast.ladder import Rung, position_cost, shaped, sized, step_cost
@@ -40,6 +40,8 @@ class Plan:
     loss: Expectation
     accuracies: dict[str, Expectation]
     """Of the families that some run of the ladder answers better than by guessing."""
+    unforetold: tuple[str, ...]
+    """The others."""
     hours: float
     memory: float
     """Bytes a device: weights, gradients and optimizer, sharded, and the activations of its rows."""
@@ -57,17 +59,18 @@ class Plan:
         """Return it as JSON; of the recipe, what it sets."""
         rows = {name: vars(e) for name, e in {"parameters": self.parameters, "loss": self.loss}.items()}
         rows["accuracies"] = {family: vars(e) for family, e in self.accuracies.items()}
-        names = ("flops", "positions", "accuracy", "hours", "memory", "dollars", "beyond")
+        names = ("flops", "positions", "accuracy", "unforetold", "hours", "memory", "dollars", "beyond")
         return {name: getattr(self, name) for name in names} | rows | {"settings": settings_of(self.recipe)}
 
 
-def settings_of(recipe: Recipe) -> dict[str, int]:
+def settings_of(recipe: Recipe) -> dict[str, int | str]:
     """Return the fields, and the values of a planned recipe, that a plan chooses."""
     model, training = recipe.model, recipe.training
     shape = {"model.width": model.width, "model.layers": model.layers, "model.heads": model.heads}
     vision = {"model.vision_layers": model.vision_layers} if model.vision_layers else {}
+    batch = {"feed.rows": recipe.feed.rows, "feed.streams": recipe.feed.streams}
     steps = {"training.steps": training.steps or 0, "training.warmup_steps": training.warmup_steps}
-    return shape | vision | {"feed.rows": recipe.feed.rows} | steps
+    return shape | vision | batch | steps | {"training.precision": training.precision}
 
 
 class Planner:
@@ -84,6 +87,7 @@ class Planner:
         if len({rung.size for rung in rungs}) < 3:
             raise RecipeError("a plan needs a ladder of three sizes or more")
         self.recipe, self.rungs = recipe, rungs
+        self.least = NEAR * min(rung.flops for rung in rungs)
         x_NK = np.array([(rung.parameters, rung.positions) for rung in rungs], float)
         self.laws: dict[str, Law] = laws(rungs, x_NK, LossLaw(), RESAMPLES)
         shapes = {(made.model.width, made.model.layers): made for made in (shaped(recipe, size) for size in SIZES)}
@@ -103,9 +107,10 @@ class Planner:
 
         Raises RecipeError for fewer than a tenth of the smallest rung's.
         """
-        least = NEAR * min(rung.flops for rung in self.rungs)
-        if not least <= flops < math.inf:
-            raise RecipeError(f"{flops:.3g} FLOPs: this ladder plans {least:.1g} FLOPs and more, and no endless ones")
+        if not self.least <= flops < math.inf:
+            raise RecipeError(
+                f"{flops:.3g} FLOPs: this ladder plans {self.least:.3g} FLOPs and more, and no endless ones"
+            )
         x_JK = self.splits(flops)
         loss = self.laws[LOSS].fit
         best = int(np.argmin(loss.at(x_JK)))
@@ -113,12 +118,19 @@ class Planner:
         low, high = np.quantile(self.parameters_J[others_R], [0.05, 0.95])
         made, (size, positions) = self.shapes[best], x_JK[best]
         rows = self.recipe.feed.rows * (positions / self.positions) ** 0.5  # as in a ladder
-        made = replace(made, feed=replace(made.feed, rows=max(1, round(rows / made.feed.streams)) * made.feed.streams))
+        streams = made.feed.streams
+        if streams % cluster.count:
+            streams = cluster.count  # for each has some, and as many
+        feed = replace(made.feed, streams=streams, rows=max(1, round(rows / streams)) * streams)
+        made = replace(made, feed=feed)
         steps = max(1, round(flops / (self.counted * self.filled * step_cost(made))))
         warmup = max(1, round(made.training.warmup_steps * steps / (made.training.steps or steps)))
-        made = replace(made, training=replace(made.training, steps=steps, warmup_steps=warmup))
+        precision = made.training.precision if cluster.name == LAPTOP else "bf16"  # of which the peaks of others are
+        training = replace(made.training, steps=steps, warmup_steps=warmup, precision=precision)
+        made = replace(made, training=training)
         hours = cluster.hours(flops)
         families = sorted(answering(self.rungs))
+        others = tuple(sorted({*self.rungs[0].losses} - {*families}))
         return Plan(
             made,
             flops,
@@ -126,6 +138,7 @@ class Planner:
             round(positions),
             self._expected(LOSS, flops, x_JK[best]),
             {family: self._expected(f"{ACCURACY} {family}", flops, x_JK[best]) for family in families},
+            others,
             hours,
             state_bytes(made.resolved(), cluster.count) + activation_bytes(made.resolved(), cluster.count),
             None if cluster.device.dollars is None else hours * cluster.count * cluster.device.dollars,
@@ -135,6 +148,8 @@ class Planner:
     def budget_for(self, accuracy: float, family: str | None = None) -> float:
         """Return the fewest operations that are expected to give an accuracy, of a family or on average.
 
+        On average means of the families that the ladder answers better than by guessing.
+
         Raises RecipeError where no budget is expected to, or for a family that the ladder does not have.
         """
         if not (names := sorted(answering(self.rungs))):
@@ -142,13 +157,14 @@ class Planner:
         if family and family not in names:
             raise RecipeError(f"the ladder does not answer {family}: {', '.join(names)}")
         loss = self.laws[LOSS].fit
-        x_BK = np.stack([x_JK[np.argmin(loss.at(x_JK))] for x_JK in map(self.splits, BUDGETS)])
+        budgets_B = BUDGETS[self.least <= BUDGETS]
+        x_BK = np.stack([x_JK[np.argmin(loss.at(x_JK))] for x_JK in map(self.splits, budgets_B)])
         rows = [self.laws[f"{ACCURACY} {name}"].fit.at(x_BK) for name in ([family] if family else names)]
         expected_B = np.mean(rows, 0)
         if not (reached_B := expected_B >= accuracy).any():
             what = family or "families on average"
             raise RecipeError(f"{what}: no budget is expected to give {accuracy:.0%}; at most {expected_B.max():.1%}")
-        return float(BUDGETS[np.argmax(reached_B)])
+        return float(budgets_B[np.argmax(reached_B)])
 
     def splits(self, flops: float) -> Values:
         """Return (parameters, positions) of every shape, trained with so many operations, [J, 2]."""

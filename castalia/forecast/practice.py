@@ -71,10 +71,11 @@ def foretell(
 def earliest(points: Sequence[tuple[float, float]], start: float, *, known: float = 0.25) -> tuple[Fit, float]:
     """Do as `foretell` does, of (compute, accuracy), with the form that fits the known share better.
 
-    Of the forms only those are tried that have fewer parameters than there are points; `start` is the accuracy before.
+    Better is by R², adjusted for how many parameters a form has. Of the forms only those are tried that leave points
+    to judge them by; `start` is the accuracy before.
     """
     compute, accuracy = zip(*points, strict=True)
     count = sum(x <= known * max(compute) for x in compute)
     forms = [form for form in (LogLinear(), Saturating(start)) if count > len(form.parameters)]
     foretold = [foretell(compute, accuracy, form, known=known) for form in forms]
-    return max(foretold, key=lambda found: found[0].r_squared)
+    return max(foretold, key=lambda found: (found[0].r_squared - 1) / (count - len(found[0].form.parameters)))

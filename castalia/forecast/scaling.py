@@ -1,6 +1,8 @@
 """The scaling page: how a model grows by school, by homework and by attempts, each as foretold and as measured."""
 
-from collections.abc import Sequence
+import json
+import math
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,16 +21,16 @@ from castalia.training.metrics import read_metrics
 from castalia.training.run import HOMEWORK
 
 BLOCKS = 16
-"""Of so many blocks of steps each is one point of what was practised: a single step's replies are few."""
+"""Of so many blocks of what is planned each is one point of what was practised: a single step's replies are few."""
 KNOWN = 0.25
-"""Share of homework from which its end is foretold."""
+"""Share of the planned homework from which its end is foretold."""
 LEAST_SAMPLES = 4
 """Of fewer attempts a problem nothing is foretold."""
 POWERS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 """Numbers of attempts of which pass@k is drawn."""
 CAPTIONS = {
     "School": "Fitted to small runs before this one began; the band holds nine of ten runs.",
-    "Homework": "Foretold from the first quarter of its steps; a dot is a sixteenth of them, difficulties count alike.",
+    "Homework": "Foretold from its first quarter, as planned; a dot is a sixteenth of it, difficulties count alike.",
     "Attempts": "How often one of k attempts is right: foretold from a quarter of what was tried.",
 }
 
@@ -36,8 +38,10 @@ CAPTIONS = {
 def scaling_plots(run: Path) -> dict[str, list[Plot]]:
     """Return the charts of a run by what they are along: school, homework, attempts; those that there are."""
     homework = run / HOMEWORK if (run / HOMEWORK).is_dir() else run
-    practised = read_metrics(homework / "metrics.jsonl") if (homework / "homework.json").exists() else []
-    found = {"School": school_plots(run), "Homework": homework_plots(practised)}
+    began = homework / "homework.json"
+    practised = read_metrics(homework / "metrics.jsonl") if began.exists() else []
+    training = json.loads(began.read_text())["training"] if practised else {}
+    found = {"School": school_plots(run), "Homework": homework_plots(practised, training)}
     return {name: plots for name, plots in (found | {"Attempts": attempts_plots(practised)}).items() if plots}
 
 
@@ -51,19 +55,26 @@ def school_plots(run: Path) -> list[Plot]:
     return [forecast.plot(sorted(measured.get(forecast.of, {}).items())) for forecast in forecasts]
 
 
-def homework_plots(metrics: Sequence[dict[str, Any]]) -> list[Plot]:
-    """Return how often replies were right while practising, and what the first quarter of it had foretold."""
-    steps = [line for line in metrics if "right_by_difficulty" in line]
-    blocks = [block.tolist() for block in np.array_split(np.arange(len(steps)), BLOCKS) if len(block)]
-    points = [
-        (float(np.mean([steps[i]["step"] for i in block])), _right([steps[i] for i in block])) for block in blocks
-    ]
-    known = [point for point in points if points and point[0] <= KNOWN * points[-1][0]]
-    if len(known) < 3:
+def homework_plots(metrics: Sequence[dict[str, Any]], training: Mapping[str, Any]) -> list[Plot]:
+    """Return how often replies were right while practising, and what the first quarter of it had foretold.
+
+    A quarter of what was planned: `training` says how many steps, or minutes. What is foretold is so the same whenever
+    it is looked at, and before that quarter is over there is none.
+    """
+    blocks: dict[int, list[dict[str, Any]]] = {}
+    last = 0.0
+    for line in (line for line in metrics if "right_by_difficulty" in line):
+        steps = training["steps"]
+        done = line["step"] / steps if steps else line["clock"]["seconds"] / (60 * training["minutes"])
+        blocks.setdefault(math.ceil(BLOCKS * done), []).append(line)
+        last = max(last, line["step"] if done <= KNOWN else 0.0)
+    points = {block: (float(np.mean([line["step"] for line in its])), _right(its)) for block, its in blocks.items()}
+    known = [point for block, point in points.items() if block <= KNOWN * BLOCKS]
+    later = [point for block, point in points.items() if block > KNOWN * BLOCKS]
+    if len(known) < 3 or not later:
         return []
     found = fit(LogLinear(), *map(np.array, zip(*known, strict=True)))
-    forecast = Forecast.make("rollouts right", "steps of homework", found, known, [points[-1][0]])
-    return [forecast.plot(points[len(known) :])]
+    return [Forecast.make("rollouts right", "steps of homework", found, known, [last / KNOWN]).plot(later)]
 
 
 def _right(lines: Sequence[dict[str, Any]]) -> float:

@@ -55,6 +55,8 @@ def plan_table(made: Plan, cluster: Cluster) -> Table:
         "right": NOTHING if made.accuracy is None else f"{made.accuracy:.1%} on average",
     }
     rows |= {f"  {name}": f"{e.value:.1%} ({e.low:.1%} to {e.high:.1%})" for name, e in made.accuracies.items()}
+    if made.accuracies and made.unforetold:
+        rows["  not foretold"] = f"{', '.join(made.unforetold)}: answered by no small run better than by guessing"
     of = f"{cluster.count} × {cluster.name}" if cluster.count > 1 else cluster.name
     speed = f"{cluster.mfu:.0%} of {cluster.device.flops:.3g} FLOPs a second each"
     room = "" if made.memory <= cluster.device.memory else ", more than it has"

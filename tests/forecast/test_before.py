@@ -79,8 +79,25 @@ def test_a_recipe_of_another_length_is_forecast_from_the_same_ladder(tmp_path: P
     loss = forecast_from(tmp_path / "ladder.json", half, tmp_path / "run")[0]
     assert loss.targets[0].x == pytest.approx(5e12) and loss.targets[0].value == pytest.approx(0.5**-0.1, rel=0.01)
     assert read_forecasts(tmp_path / "run/forecast.json")[0] == loss
-    with pytest.raises(RecipeError, match="other data"):
-        forecast_from(tmp_path / "ladder.json", POCKET, tmp_path / "pocket")
+    for other, said in (
+        (POCKET, "data.mixture"),
+        (LADDER.override({"training.optimizer": "adamw"}), "optimizer=adamw"),
+    ):
+        with pytest.raises(RecipeError, match=rf"ladder of another recipe.*{said}"):
+            forecast_from(tmp_path / "ladder.json", other, tmp_path / "other")
+
+
+def test_a_run_that_is_much_longer_than_its_size_is_by_the_rules_is_said_to_be(tmp_path: Path) -> None:
+    rungs = [
+        Rung(size, 0, 1, 1, 1e13 * size, size**-0.1, {"digits": size**-0.1}, {}, {}, {"digits": 1.0})
+        for size in (1 / 64, 1 / 32, 1 / 16, 1 / 8)
+    ]
+    write_ladder(tmp_path / "ladder.json", LADDER, rungs)
+    said: list[str] = []
+    for steps in (10_000, 20_000, 40_000):
+        longer = LADDER.override({"training.steps": str(steps)})
+        forecast_from(tmp_path / "ladder.json", longer, tmp_path / str(steps), said.append)
+    assert len(said) == 1 and "2 times the positions" in said[0], said
 
 
 def test_a_budget_for_no_more_than_a_few_steps_is_refused(tmp_path: Path) -> None:

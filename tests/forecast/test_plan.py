@@ -66,6 +66,22 @@ def test_a_recipe_with_its_settings_takes_the_budget(planner: Planner) -> None:
     assert FILLED * steps * again.feed.rows * again.feed.length == pytest.approx(made.positions, rel=0.06)
 
 
+def test_a_plan_for_several_devices_shares_its_batch_and_is_launched_on_all(planner: Planner) -> None:
+    made = planner.plan(1e15, H100).recipe
+    assert made.feed.streams == 8 and made.feed.rows % 8 == 0 and made.training.precision == "bf16"
+    assert H100.launcher == "torchrun --nproc-per-node 8 -m castalia"
+    assert replace(H100, count=32).launcher == "torchrun --nnodes 4 --nproc-per-node 8 -m castalia"
+    one = planner.plan(1e15, replace(H100, name="laptop", count=1)).recipe
+    assert one.feed.streams == LADDER.feed.streams and one.training.precision == "fp32"
+    assert replace(H100, count=1).launcher == "castalia"
+
+
+def test_an_accuracy_that_less_than_the_ladder_gives_takes_the_least_that_it_plans(planner: Planner) -> None:
+    flops = planner.budget_for(1e-12)
+    assert planner.least <= flops <= 1.2 * planner.least
+    assert planner.plan(flops, H100).flops == flops
+
+
 def test_more_compute_gives_more(planner: Planner) -> None:
     small, large = planner.plan(1e13, H100), planner.plan(1e16, H100)
     assert small.loss.value > large.loss.value and small.accuracy < large.accuracy
@@ -121,6 +137,8 @@ def test_more_devices_share_the_memory() -> None:
     assert state_bytes(LADDER, 8) == one / 8
     assert activation_bytes(LADDER, 8) == activation_bytes(LADDER, 1) / 8
     assert activation_bytes(LADDER, 1000) == activation_bytes(LADDER, 16)
+    half = LADDER.override({"training.precision": "bf16"})
+    assert 1.5 < activation_bytes(LADDER, 1) / activation_bytes(half, 1) < 2, "values, but for the logits"
 
 
 @pytest.mark.parametrize("text", ["", "x", "nan", "inf", "-1", "0"])

@@ -47,7 +47,7 @@ def run(tmp_path: Path) -> Path:
     """Return a run that was forecast, has ended and has done its homework."""
     write(tmp_path, [{"step": 9, "flops": FLOPS, "held_out_loss": 0.3}])
     write(tmp_path / "homework", practised())
-    (tmp_path / "homework" / "homework.json").write_text("{}")
+    (tmp_path / "homework" / "homework.json").write_text(json.dumps({"training": {"steps": 64}}))
     write_forecasts(tmp_path / FORECAST, foresee([rung(flops) for flops in np.geomspace(1e9, 8e9, 6)], FLOPS))
     (tmp_path / RUNG).write_text(json.dumps(asdict(rung(FLOPS))))
     return tmp_path
@@ -84,6 +84,22 @@ def test_the_first_quarter_of_homework_foretells_a_curve_that_goes_on(run: Path)
     step, rate = lines["measured"][-1]
     expected = np.interp(np.log(step), np.log([x for x, _ in lines["forecast"]]), [y for _, y in lines["forecast"]])
     assert rate == pytest.approx(expected, abs=0.01)
+
+
+def test_what_is_foretold_of_homework_stays_what_it_is_while_the_run_goes_on(run: Path) -> None:
+    def foretold() -> list[tuple[float, float]]:
+        (plot,) = scaling_plots(run)["Homework"]
+        return next(line.points for line in plot.lines if line.name == "forecast")
+
+    whole = foretold()
+    write(run / "homework", practised(24))
+    assert foretold() == whole
+    write(run / "homework", practised(16))
+    assert "Homework" not in scaling_plots(run), "the first quarter has only just ended"
+    timed = [line | {"clock": {"seconds": 6.0 * line["step"]}} for line in practised(40)]
+    write(run / "homework", timed)
+    (run / "homework" / "homework.json").write_text(json.dumps({"training": {"steps": None, "minutes": 6.4}}))
+    assert foretold() == whole, "a step of six seconds: 64 in so many minutes"
 
 
 def test_a_quarter_of_the_attempts_foretells_all() -> None:

@@ -68,6 +68,13 @@ def test_fields_are_set_from_text_by_their_type(path: str, text: str, value: obj
     assert type(found) is type(value)
 
 
+@pytest.mark.parametrize("name", recipe_names())
+def test_what_tells_a_recipe_from_another_makes_it_of_that(name: str) -> None:
+    recipe = load_recipe(name)
+    assert BASE.override(recipe.difference(BASE)) == recipe
+    assert not recipe.difference(recipe)
+
+
 def test_one_share_of_the_mixture_is_set_by_its_name() -> None:
     assert BASE.override({"data.mixture.mazes": "3"}).data.mixture == {**BASE.data.mixture, "mazes": 3.0}
 
