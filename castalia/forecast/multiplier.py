@@ -62,10 +62,8 @@ def multipliers(ours: Sequence[Rung], others: Sequence[Rung], targets: int = TAR
     is that of the ratio of both curves' resamples. Raises RecipeError where they share nothing.
     """
     mine, theirs = growth(ours, 0), growth(others, 1)
-    ends = np.array(
-        [curve.at(np.array([one.flops for one in rungs])) for curve, rungs in ((mine, ours), (theirs, others))]
-    )
-    low, high = ends.min(1).max(), ends.max(1).min()
+    reached = [curve.at(np.array([one.flops for one in rungs])) for curve, rungs in ((mine, ours), (theirs, others))]
+    low, high = max(map(np.min, reached)), min(map(np.max, reached))
     if low >= high:
         raise RecipeError(
             f"nothing to compare: one is never below {low:.0%}, the other never above {high:.0%}: more minutes are "
