@@ -134,6 +134,7 @@ def accuracy_by_compute(
     `points` and `curves` (fits of shares) are by the name of the ladder.
     """
     import numpy as np
+    from matplotlib.ticker import LogLocator, NullFormatter
 
     figure, axes = _pyplot().subplots(1, 2, figsize=(11, 4), sharey=True)
     names = list(points)
@@ -144,6 +145,8 @@ def accuracy_by_compute(
             (line,) = ax.plot(along, 100 * curves[name].at(along), linewidth=1.2, label=name)
             ax.plot(flops, [y for _, y in points[name]], "o", markersize=3, color=line.get_color())
         ax.set_xscale("log")
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.xaxis.set_minor_formatter(NullFormatter())
         ax.set_xlabel("FLOPs")
         ax.grid(alpha=0.25)
         ax.legend(fontsize=7, frameon=False)

@@ -133,6 +133,7 @@ HEADLINES: dict[str, tuple[str, ...]] = {
     "practising": ("r_squared_1", "forecast_error_1"),
     "thinking_time": ("gained_alternating",),
     "forecasting": ("loss_error_percent", "accuracy_error_points", "coverage_error_points", "interval_coverage"),
+    "multiplier": ("multiplier_low", "multiplier_high"),
 }
 """What README begins with, by record: what each part was to reach, whether it did or not."""
 
