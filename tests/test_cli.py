@@ -316,9 +316,9 @@ def test_the_main_job_at_its_smallest_ends_with_a_report_a_table_and_an_answer(t
 
     ask = re.search(r"^ *castalia (ask .*)$", said.out, re.MULTILINE)
     assert ask is not None
-    asked = castalia(*shlex.split(ask[1]), "--image", drawn)
+    asked = castalia(*shlex.split(ask[1]), "--image", drawn, "--json")
     assert (asked.status, asked.err) == (0, "")
-    assert asked.out.strip()
+    assert isinstance(json.loads(asked.out)["answer"], str), "after so short a school it may be an empty one"
 
     metrics = (directory / "metrics.jsonl").read_bytes()
     checkpoints = sorted(os.listdir(directory / "checkpoints"))
