@@ -15,7 +15,7 @@ import pytest
 from PIL import Image as pillow
 from PIL import ImageDraw
 
-from castalia import cli
+from castalia import cli, load
 from castalia.data.catalog import build_task
 from castalia.evals.audit import trained_documents
 from castalia.training.run import load_state
@@ -316,9 +316,15 @@ def test_the_main_job_at_its_smallest_ends_with_a_report_a_table_and_an_answer(t
 
     ask = re.search(r"^ *castalia (ask .*)$", said.out, re.MULTILINE)
     assert ask is not None
-    asked = castalia(*shlex.split(ask[1]), "--image", drawn, "--json")
+    words = shlex.split(ask[1])
+    asked = castalia(*words, "--image", drawn)
     assert (asked.status, asked.err) == (0, "")
-    assert isinstance(json.loads(asked.out)["answer"], str), "after so short a school it may be an empty one"
+    model = load(directory)
+    assert asked.out == model.ask(words[2], image=drawn) + "\n"
+    others = ("Make 7 from 3, 4.", "Make 12 from 3, 4.", "Make 9 from 4, 5.")
+    assert any(model.ask(text).strip() for text in (words[2], *others)), (
+        "after so short a school, not each says something"
+    )
 
     metrics = (directory / "metrics.jsonl").read_bytes()
     checkpoints = sorted(os.listdir(directory / "checkpoints"))

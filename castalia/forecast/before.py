@@ -82,10 +82,10 @@ def forecast_run(
 def forecast_from(ladder: Path, recipe: Recipe, directory: Path, warn: Callable[[str], None] = print) -> list[Forecast]:
     """Forecast a run of `recipe` in `directory` from a ladder that was climbed before, and write it there.
 
-    Where it is trained for much longer or shorter than a ladder's rules give its size, that is said: what is forecast
-    is a run of as many operations that keeps to them.
+    The ladder may be of the same recipe in another size or length. Where it is trained for much longer or shorter than
+    a ladder's rules give its size, that is said: what is forecast is a run of as many operations that keeps to them.
 
-    The ladder may be of the same recipe in another size or length. Raises RecipeError if it is of another recipe, if
+    Raises RecipeError if it is of another recipe, if
     the recipe is given in minutes, or if the run has begun.
     """
     _check_before(directory)
@@ -142,9 +142,9 @@ def settle(
     """Return the recipe as small runs take it, in steps, and the size whose `runs` fit so many minutes.
 
     Runs are (share of that size, how many); where others of up to `beyond` times that size come after, all are compiled
-    if these take long enough. What has been settled is kept in `directory`: how quick the machine happens
-    to be when they are gone on with must not change what they are. Raises RecipeError for a budget in which the
-    smallest would be shorter than `LEAST_STEPS`, and where small runs of another recipe are.
+    if these take long enough. What has been settled is kept in `directory`: how quick the machine happens to be when
+    they are gone on with must not change what they are. Raises RecipeError for a budget in which the smallest would be
+    shorter than `LEAST_STEPS`, and where small runs of another recipe are.
     """
     asked: dict[str, Any] = {"minutes": minutes, "runs": [list(run) for run in runs]}
     said: dict[str, Any] = read_budget(directory)

@@ -15,16 +15,15 @@ from castalia.forecast.ladder import Rung, climb
 from castalia.training.recipe import Recipe
 
 RATES = ("matrix_lr", "other_lr")
+"""Learning rates of a recipe, by the names of their fields."""
 FACTORS = (0.5, 1.0, 2.0)
 """Learning rates that are tried for every recipe, as multiples of its own."""
 SIZES = halvings(4)
 """Sizes of the rungs, as shares of the largest."""
 TRIED = 0.5
-"""The size at which they are tried: what is best in a much smaller one is not what is best in the largest."""
+"""Share of the largest at which they are tried: what is best in a much smaller one is not what is best in it."""
 TARGETS = 3
 """Accuracies at which recipes are compared: evenly between what both reach with their least and most compute."""
-
-
 Ladder = tuple[Recipe, list[Rung]]
 """A recipe, and what was measured of it in every size."""
 
@@ -136,7 +135,7 @@ def climb_all(
     chosen = {ours.name: ours, other.name: other} | with_parts(ours, parts)
     runs = [(size, seeds) for size in SIZES] + [(TRIED, len(FACTORS) - 1)]
     ladders: dict[str, Ladder] = {}
-    factor = 1.0
+    best: dict[str, float] = {}
     for name, one in chosen.items():
         place = directory / name.replace(" ", "-")
         above = [2.0 ** (more + 1) for more in range(further)] if name == other.name else []
@@ -147,13 +146,10 @@ def climb_all(
             "questions": questions,
             "report": lambda run, line, name=name: report(name, line),
         }
-        if name not in parts or any(f"training.{rate}" in parts[name] for rate in RATES):
-            best = best_factor(small, place, largest * TRIED, **climbing)
-            factor = best if name == ours.name else factor
-        else:
-            best = factor
+        own = name not in parts or any(f"training.{rate}" in parts[name] for rate in RATES)
+        best[name] = best_factor(small, place, largest * TRIED, **climbing) if own else best[ours.name]
         sizes = [largest * size for size in (*SIZES, *above)]
-        ladders[name] = climb_at(small, best, place, sizes, range(seeds), **climbing)
+        ladders[name] = climb_at(small, best[name], place, sizes, range(seeds), **climbing)
     return ladders
 
 
