@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from castalia.recipes import MEASURED
+
 RECIPE = """
 from castalia.data.mixture import DataConfig
 from castalia.data.stream import Feed
@@ -110,6 +112,11 @@ def test_whoever_has_no_ladder_plans_from_the_one_that_comes_with_castalia(
     for options in (("--hours", "8"), ("--flops", "1e20", "--device", "h100:8", "--mfu", "0.4")):
         said = castalia(tmp_path, "plan", *options)
         assert "castalia pretrain ladder --set" in said and SHIPPED in said, said
+        assert ("torchrun --nproc-per-node 8 -m castalia" in said) == ("h100:8" in options), said
+    mine = json.loads(MEASURED.read_text())
+    mine["recipe"]["data"]["mixture"] |= {"mine": 2.0}
+    (tmp_path / "mine.json").write_text(json.dumps(mine))
+    assert "prose:1.5,mine:2.0" in castalia(tmp_path, "plan", "--hours", "8", "--ladder", "mine.json"), "its own data"
     assert "dollars" in json.loads(castalia(tmp_path, "plan", "--hours", "8", "--device", "h100", "--json"))
     own = castalia(place, "plan", "--hours", "8")
     assert "castalia pretrain YOUR-SMALL.py --set" in own and SHIPPED not in own, own

@@ -36,6 +36,13 @@ def _coverage(a: float, b: float, k: int) -> float:
     return 1 - float(np.prod((b + i) / (a + b + i)))
 
 
+def test_how_well_it_fits_is_measured() -> None:
+    rng = np.random.default_rng(0)
+    smooth = fit_coverage(rng.binomial(16, rng.beta(0.5, 2.0, 200)).tolist(), 16, resamples=2)
+    mixed = fit_coverage([1] * 50 + [12] * 50, 16, resamples=2)
+    assert mixed.r_squared < smooth.r_squared < 1 and smooth.r_squared > 0.99
+
+
 def test_too_few_problems_are_refused() -> None:
     with pytest.raises(ValueError, match="10 problems or more"):
         fit_coverage([1, 2, 3], 4)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from castalia.cli import forecasting
 from castalia.errors import CheckpointError
 from castalia.forecast.forecast import FORECAST, write_forecasts
 from castalia.forecast.ladder import RUNG, Rung
@@ -116,6 +117,12 @@ def test_an_outcome_that_is_known_is_not_measured_again(run: Path) -> None:
     checks = checks_of(foresee([rung(flops) for flops in np.geomspace(1e9, 8e9, 6)], FLOPS), read_outcome(run))
     assert set(checks) == {"loss", "loss a", "accuracy a"}
     assert all(abs(check.error) < 6 for check in checks.values())
+
+
+def test_a_run_that_ended_where_nothing_was_foretold_is_said_to_have(run: Path) -> None:
+    write_forecasts(run / FORECAST, foresee([rung(flops) for flops in np.geomspace(1e9, 8e9, 6)], 1e10))
+    with pytest.raises(CheckpointError, match=r"ended at 6\.4e\+10 FLOPs.*nothing to compare"):
+        forecasting.check(str(run))
 
 
 def test_a_run_without_a_held_out_loss_has_no_outcome(tmp_path: Path) -> None:
