@@ -13,9 +13,9 @@ from castalia.data.catalog import TASKS, tasks_of
 from castalia.data.sources import Source, find
 from castalia.engine.engine import Engine
 from castalia.errors import CheckpointError
-from castalia.evals.audit import PRACTISED, practised
 from castalia.evals.exam import EXAM, PARTS, digest_of, read_exam
 from castalia.evals.examine import examine
+from castalia.evals.learned import PRACTISED, practised
 from castalia.evals.origin import joined
 from castalia.evals.sheets import Sheet, sheets_of
 from castalia.evals.ways import usual_way

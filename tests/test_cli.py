@@ -17,7 +17,7 @@ from PIL import ImageDraw
 
 from castalia import cli, load
 from castalia.data.catalog import build_task
-from castalia.evals.audit import trained_documents
+from castalia.evals.learned import Learned
 from castalia.training.run import load_state
 
 REPOSITORY = Path(__file__).parents[1]
@@ -378,6 +378,6 @@ def test_an_exam_goes_on_with_the_part_that_it_was_stopped_in(here: Callable[...
 
 
 def test_the_audit_looks_at_all_that_was_drawn(trained: Path) -> None:
-    drawn = sum(1 for _ in trained_documents(trained))
+    drawn = len(Learned(trained))
     assert drawn >= max(index for stream in load_state(trained)["data"] for index in stream)
     assert drawn >= load_state(trained)["progress"]["documents"] > 0

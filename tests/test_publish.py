@@ -12,8 +12,8 @@ import torch
 import castalia
 from castalia import shipped
 from castalia.errors import CheckpointError, DataError
-from castalia.evals.audit import practised, trained_documents
 from castalia.evals.exam import EXAM, sit
+from castalia.evals.learned import Learned, practised
 from castalia.forecast.forecast import FORECAST, Expectation, Forecast, write_forecasts
 from castalia.forecast.ladder import RUNG
 from castalia.forecast.outcome import measure_outcome
@@ -139,8 +139,8 @@ def test_an_earlier_publication_outlives_one_that_fails(
 
 def test_what_it_has_learned_from_is_still_known(examined: Path, published: Published, tmp_path: Path) -> None:
     assert practised(published.directory) == practised(examined) == 7
-    documents = sum(1 for _ in trained_documents(examined))
-    assert sum(1 for _ in trained_documents(published.directory)) == documents
+    documents = len(Learned(examined))
+    assert len(Learned(published.directory)) == documents
     shutil.copyfile(examined / EXAM, published.directory / EXAM)
     again = publish(published.directory, tmp_path / "again", questions=1)
     assert practised(again.directory) == practised(examined)

@@ -56,7 +56,7 @@ class _Streams(torch.utils.data.IterableDataset):
     def __iter__(self) -> Iterator[tuple[int, Batch, Position]]:
         info = torch.utils.data.get_worker_info()
         if info:
-            _end_with_parent()
+            end_with_parent()
             # NumPy's products would start a thread a core in each worker, and these would wait for work by spinning.
             threadpool_limits(1)
         number, count = (info.id, info.num_workers) if info else (0, 1)
@@ -134,8 +134,8 @@ class Loader:
         return concatenate(batches)
 
 
-def _end_with_parent() -> None:
-    """Let the kernel end this worker when the trainer is killed: it would wait for good to hand over its batches."""
+def end_with_parent() -> None:
+    """Let the kernel end this process when its parent is killed: a worker would wait for good to hand over its work."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG, linux/prctl.h
 

@@ -6,37 +6,36 @@ sentence with a letter changed). Questions about a picture or a sound are told b
 """
 
 import hashlib
+import multiprocessing
+import os
 import re
+import signal
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from itertools import chain
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from PIL import Image as pillow
 from PIL import ImageFilter
+from threadpoolctl import threadpool_limits
 
-from castalia.data.catalog import build_task, sources_of
-from castalia.data.mixture import Mixture
+from castalia.data.stream import end_with_parent
 from castalia.document import Content, Document, Image, Speech
-from castalia.errors import DataError
+from castalia.evals.learned import Learned
 from castalia.perception.speech import BANDS, frames
-from castalia.rl.practice import hash_of
-from castalia.rl.run import load_homework_of
-from castalia.training.checkpoint import list_checkpoints
-from castalia.training.run import HOMEWORK, load_recipe_of, load_sources_of, load_state
 
 Modality = Literal["text", "picture", "sound"]
 NEAR: dict[Modality, float] = {"text": 0.95, "picture": 0.99, "sound": 0.97}
 """Cosine from which on two are nearly the same."""
 SIZE = 512
 """Length of a print's vector."""
-PRACTISED = "practised"
-"""Entry in the state of a published run: how many prompts it has practised on."""
 BLOCK = 4096
 """Trained contents that are compared at once."""
+SHARE = 2000
+"""Documents of a run that a process makes anew and compares at a time."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +121,36 @@ def _grams(text: str) -> np.ndarray:
     return counts
 
 
+class Items:
+    """What is asked about, by modality: its prints, and the row of the report that each counts in."""
+
+    def __init__(self, items: Sequence[Document], families: Sequence[str] | None = None) -> None:
+        self.marks: dict[Modality, list[Print]] = {}
+        self.rows: dict[Modality, list[str]] = {}
+        for number, item in enumerate(items):
+            for mark in subject_of(item):
+                row = f"{families[number]}, {mark.modality}" if families else mark.modality
+                self.marks.setdefault(mark.modality, []).append(mark)
+                self.rows.setdefault(mark.modality, []).append(row)
+        self.digests = {m: {mark.digest for mark in marks} for m, marks in self.marks.items()}
+        self.vectors_ID = {m: np.stack([mark.vector_D for mark in marks]) for m, marks in self.marks.items()}
+
+
+@dataclass
+class Compared:
+    """What a part of what was trained on has in common with the items of one modality."""
+
+    best_I: np.ndarray
+    """Cosine of every item to what is nearest to it."""
+    trained: set[bytes] = field(default_factory=set)
+    """Digests of what was compared with them."""
+
+    def join(self, other: "Compared") -> None:
+        """Add what was compared elsewhere."""
+        self.best_I = np.maximum(self.best_I, other.best_I)
+        self.trained |= other.trained
+
+
 def audit(
     items: Sequence[Document], trained: Iterable[Document], families: Sequence[str] | None = None
 ) -> dict[str, Found]:
@@ -129,44 +158,71 @@ def audit(
 
     With the `families` of the items, the rows are "family, modality".
     """
-    wanted: dict[Modality, list[Print]] = {}
-    rows: dict[Modality, list[str]] = {}
-    for number, item in enumerate(items):
-        for mark in subject_of(item):
-            wanted.setdefault(mark.modality, []).append(mark)
-            rows.setdefault(mark.modality, []).append(
-                f"{families[number]}, {mark.modality}" if families else mark.modality
-            )
-    digests = {m: {mark.digest for mark in p} for m, p in wanted.items()}
-    vectors = {m: np.stack([mark.vector_D for mark in p]) for m, p in wanted.items()}
-    best = {m: np.full(len(p), -1.0, np.float32) for m, p in wanted.items()}
-    same: dict[Modality, set[bytes]] = {m: set() for m in wanted}
-    compared = dict.fromkeys(wanted, 0)
-    for modality, block in _blocks(trained, set(wanted)):
-        compared[modality] += len(block)
-        same[modality] |= digests[modality].intersection(mark.digest for mark in block)
-        cosines_IB = vectors[modality] @ np.stack([mark.vector_D for mark in block]).T
-        np.maximum(best[modality], cosines_IB.max(1), out=best[modality])
-    found: dict[str, Found] = {}
-    for modality, marks in wanted.items():
-        for row, mark, cosine in zip(rows[modality], marks, best[modality].tolist(), strict=True):
-            it = found.setdefault(row, Found(trained=compared[modality], threshold=NEAR[modality]))
-            exact = mark.digest in same[modality]
-            it.items += 1
-            it.exact += exact
-            it.near += not exact and cosine >= it.threshold
-            it.nearest.append(round(cosine, 4))
-    return dict(sorted(found.items()))
+    asked = Items(items, families)
+    return _found(asked, compare(asked, trained))
 
 
-def _blocks(trained: Iterable[Document], modalities: set[Modality]) -> Iterator[tuple[Modality, list[Print]]]:
+def audit_run(
+    items: Sequence[Document],
+    directory: Path,
+    families: Sequence[str] | None = None,
+    progress: Callable[[float], None] = lambda share: None,
+) -> dict[str, Found]:
+    """Return `audit` of all that the run at `directory` has learned from, made anew by a process a core.
+
+    `progress` is told which share is done. Raises what `Learned` raises.
+    """
+    asked, learned = Items(items, families), len(Learned(directory))
+    shares = [range(start, min(start + SHARE, learned)) for start in range(0, learned, SHARE)]
+    compared = compare(asked, ())
+    # Spawned, as a process that has threads must not be forked.
+    with ProcessPoolExecutor(
+        max(1, min(len(shares), os.cpu_count() or 1)), multiprocessing.get_context("spawn"), _begin, (asked, directory)
+    ) as pool:
+        try:
+            for number, share in enumerate(pool.map(_compare_share, shares), 1):
+                for modality, it in share.items():
+                    compared[modality].join(it)
+                progress(number / len(shares))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return _found(asked, compared)
+
+
+_at_work: tuple[Items, Learned]
+"""In a process of the pool: what is asked about, and what was learned."""
+
+
+def _begin(asked: Items, directory: Path) -> None:
+    global _at_work
+    end_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever waits for the processes
+    threadpool_limits(1)
+    _at_work = asked, Learned(directory)
+
+
+def _compare_share(share: range) -> dict[Modality, Compared]:
+    asked, learned = _at_work
+    return compare(asked, map(learned.document, share))
+
+
+def compare(asked: Items, trained: Iterable[Document]) -> dict[Modality, Compared]:
+    """Return, by modality, what the documents `trained` have in common with what is asked about."""
+    compared = {m: Compared(np.full(len(marks), -1.0, np.float32)) for m, marks in asked.marks.items()}
+    for modality, block in _blocks(trained, compared):
+        cosines_IB = asked.vectors_ID[modality] @ np.stack([mark.vector_D for mark in block]).T
+        np.maximum(compared[modality].best_I, cosines_IB.max(1), out=compared[modality].best_I)
+    return compared
+
+
+def _blocks(trained: Iterable[Document], compared: dict[Modality, Compared]) -> Iterator[tuple[Modality, list[Print]]]:
     """Yield prints of those modalities, many at a time; what comes again is left out."""
-    waiting: dict[Modality, list[Print]] = {modality: [] for modality in modalities}
-    known: set[bytes] = set()
+    waiting: dict[Modality, list[Print]] = {modality: [] for modality in compared}
     for document in trained:
         for mark in prints_of(document):
-            if mark.modality in modalities and mark.digest not in known:
-                known.add(mark.digest)
+            if mark.modality in compared and mark.digest not in compared[mark.modality].trained:
+                compared[mark.modality].trained.add(mark.digest)
                 waiting[mark.modality].append(mark)
                 if len(waiting[mark.modality]) == BLOCK:
                     yield mark.modality, waiting[mark.modality]
@@ -176,58 +232,23 @@ def _blocks(trained: Iterable[Document], modalities: set[Modality]) -> Iterator[
             yield modality, block
 
 
+def _found(asked: Items, compared: dict[Modality, Compared]) -> dict[str, Found]:
+    found: dict[str, Found] = {}
+    for modality, marks in asked.marks.items():
+        it = compared[modality]
+        for row, mark, cosine in zip(asked.rows[modality], marks, it.best_I.tolist(), strict=True):
+            counted = found.setdefault(row, Found(trained=len(it.trained), threshold=NEAR[modality]))
+            exact = mark.digest in it.trained
+            counted.items += 1
+            counted.exact += exact
+            counted.near += not exact and cosine >= counted.threshold
+            counted.nearest.append(round(cosine, 4))
+    return dict(sorted(found.items()))
+
+
 def to_json(found: dict[str, Found]) -> dict[str, Any]:
     """Return the audit without every single item."""
     rows = {}
     for modality, it in found.items():
         rows[modality] = asdict(it) | {"nearest": max(it.nearest, default=0.0)}
     return rows
-
-
-def trained_documents(directory: Path) -> Iterator[Document]:
-    """Yield every document that the run at `directory` has learned from at school, and every prompt of its homework.
-
-    Both are made anew: a document is a function of its index. The few that wait to be packed are among them. Questions
-    that were asked by voice, inside the picture or in other words are given as the texts that they were made of.
-    `directory` may be that of homework alone. Raises CheckpointError if it has learned nothing yet, DataError if what
-    it was made of is not what is here.
-    """
-    school, homework = directory, directory / HOMEWORK
-    if (directory / "homework.json").exists():
-        school, homework = directory.parent, directory
-        if not (school / "recipe.json").exists():  # it stands beside its school, not in it
-            school = school / load_homework_of(directory)[1]
-    recipe = load_recipe_of(school)
-    check_sources(school)
-    written = replace(recipe.data, media={"text": 1.0}, reworded=0.0)
-    mixture = Mixture(written, build_task, perception=recipe.perception)
-    for index in range(max(indices[-1] for indices in load_state(school)["data"])):
-        yield mixture.document(index)
-    if not (drawn := practised(directory)):
-        return
-    config = load_homework_of(homework)[0].practice
-    tasks = {name: build_task(name) for name in config.tasks}
-    for number in range(drawn):
-        for name in tasks:
-            for difficulty in config.difficulties:
-                yield tasks[name].sample(hash_of(config.seed, number), difficulty).prompt()
-
-
-def check_sources(directory: Path) -> None:
-    """Raise DataError if the run at `directory` was made of other sources than are here."""
-    used, here = load_sources_of(directory), sources_of(load_recipe_of(directory).data.mixture)
-    missing, more = ({*chain(*one.values())} - {*chain(*other.values())} for one, other in ((used, here), (here, used)))
-    said = [f"{', '.join(sorted(missing))} missing (castalia data fetch)"] if missing else []
-    said += [f"{', '.join(sorted(more))} more"] if more else []
-    if used and said:
-        raise DataError(
-            f"{directory} was made of other sources than are here, and cannot be audited: {'; '.join(said)}"
-        )
-
-
-def practised(directory: Path) -> int:
-    """Return how many prompts the run at `directory`, which may be published or of homework alone, has practised on."""
-    homework = directory if (directory / "homework.json").exists() else directory / HOMEWORK
-    if list_checkpoints(homework / "checkpoints"):
-        return load_state(homework)["data"]["practice"]["drawn"]
-    return load_state(directory).get(PRACTISED, 0)

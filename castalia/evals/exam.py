@@ -20,8 +20,9 @@ from castalia.data.catalog import sources_of, tasks_of
 from castalia.document import Document
 from castalia.engine.engine import Engine
 from castalia.errors import TaskError
-from castalia.evals.audit import audit, check_sources, to_json, trained_documents
+from castalia.evals.audit import audit_run, to_json
 from castalia.evals.examine import Examination, examine, questions
+from castalia.evals.learned import check_sources
 from castalia.evals.origin import origin
 from castalia.evals.references import compare, is_lacking, reference_questions
 from castalia.evals.ways import learned_ways, usual_way
@@ -96,7 +97,7 @@ class Exam:
         ]
         asked += [(example.prompt(at), family) for family, example, at in reference_questions(self.tasks, self.n, SEED)]
         items, families = zip(*asked, strict=True)
-        return to_json(audit(items, trained_documents(directory), families))
+        return to_json(audit_run(items, directory, families, lambda share: self.progress(f"audit, {share:.0%}")))
 
     def _means(self, part: str, strategy: Strategy | None = None, **asking: Any) -> dict[str, Any]:
         self.progress(part)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from castalia.document import Document, Image, Part, Speech
-from castalia.evals.audit import audit, to_json, trained_documents
+from castalia.evals.audit import audit, audit_run, to_json
+from castalia.evals.learned import Learned
 from castalia.recipes import load_recipe
 from castalia.tasks.asking import spoken
 from castalia.tasks.charts import Charts
@@ -79,12 +80,20 @@ def test_a_passage_is_found_by_its_words_not_by_its_question() -> None:
     assert found.exact + found.near == 20, "the same passages, read to their end or asked about in another way"
 
 
-def test_trained_documents_are_told_as_they_were_written(tmp_path: Path) -> None:
+def test_what_a_run_has_learned_is_audited_as_it_was_written_by_a_process_a_core(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data = {"data.mixture": "countdown:1", "data.media": "voice:1,picture:1", "data.reworded": "1"}
     small = {"model.width": "32", "model.heads": "2", "model.layers": "2", "training.compile": "false"}
     pretrain(load_recipe("pocket").override(small | data | {"training.steps": "2"}), tmp_path)
-    documents = list(trained_documents(tmp_path))
+    documents = list(Learned(tmp_path))
     assert documents
     assert not any(isinstance(part.content, Image | Speech) for document in documents for part in document)
     items = [Document(tuple(part for part in document if part.author == "user")) for document in documents[:10]]
-    assert audit(items, trained_documents(tmp_path))["text"].exact == 10
+    items += [Countdown().sample(seed, 3, "held_out").prompt() for seed in range(10)]
+    monkeypatch.setattr("castalia.evals.audit.SHARE", len(documents) // 3)
+    done: list[float] = []
+    found = audit_run(items, tmp_path, progress=done.append)
+    assert found["text"].exact == 10
+    assert found == audit(items, Learned(tmp_path))
+    assert len(done) >= 3 and done[-1] == 1
