@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from castalia.errors import DataError
-from castalia.evals.exam import EXAM
+from castalia.evals.exam import EASY, EXAM
 from castalia.evals.goals import HEADLINES, described
 from castalia.evals.origin import joined
 from castalia.evals.sheets import draw, sheets_of
+from castalia.evals.ways import AGENTS
 from castalia.rl.measure import before_and_after
 from castalia.training.metrics import read_metrics
 from castalia.training.run import HOMEWORK
@@ -91,33 +92,45 @@ def record_run(run: Path, directory: Path, results: Path) -> Path:
 
 def record_exam(run: Path, found: dict[str, Any], docs: Path) -> Path:
     """Record what the exam of a run has `found` as ``docs/figures/exam.json``, with its plot, and keep it under
-    ``docs/results/NAME``."""
+    ``docs/results/NAME``, with all its tables."""
     name = run.resolve().name
     kept = docs / "results" / name
     kept.mkdir(parents=True, exist_ok=True)
     (kept / EXAM).write_text(json.dumps(found, indent=1) + "\n")
     draw(found, docs / "images" / f"exam-{name}.png")
+    sheets = sheets_of(found)
+    said = joined(found["origins"].values())
+    tables = "\n\n".join([f"# The exam of {name}", *(sheet.markdown() for sheet in sheets), _origin_line(said)])
+    (kept / "exam.md").write_text(tables + "\n")
     picture = f"![Exactly right by difficulty, medium, words and way of thinking](docs/images/exam-{name}.png)"
-    markdown = "\n\n".join([picture, *(sheet.markdown() for sheet in sheets_of(found))])
+    more = f"[All its tables](docs/results/{name}/exam.md): media, words, ways of thinking, reference models, audit."
     path = docs / "figures" / "exam.json"
-    path.write_text(
-        json.dumps(joined(found["origins"].values()) | {"markdown": markdown}, indent=2, ensure_ascii=False) + "\n"
-    )
+    said |= {"figures": exam_figures(found), "markdown": "\n\n".join([picture, sheets[0].markdown(), more])}
+    path.write_text(json.dumps(said, indent=2, ensure_ascii=False) + "\n")
     return path
+
+
+def exam_figures(found: dict[str, Any]) -> dict[str, float]:
+    """Return the figures of an exam, in per cent and points: families at difficulties 1 to 3, agents, media."""
+    levels, media = found["levels"], [row["all"]["accuracy"] for row in found["media"].values()]
+    figures = {family: sum(row[str(level)]["accuracy"] for level in EASY) / len(EASY) for family, row in levels.items()}
+    agents = found["ways"].get(f"{AGENTS} agents", {})
+    figures |= {f"{family}_agents": cell["accuracy"] for family, cell in agents.items() if family in levels}
+    return {name: round(100 * share, 1) for name, share in (figures | {"media_gap": max(media) - min(media)}).items()}
 
 
 def as_table(record: dict[str, Any], name: str = "") -> str:
     """Return a record (command, commit, machine, date, figures) as a Markdown table with its origin below it.
 
-    The record may say what its figures are ``about``, each with a goal; else `described` does. It may also be Markdown.
+    The record may say what its figures are ``about``, each with a goal; else `described` does. Below them there may be
+    more, in Markdown.
     """
-    if "markdown" in record:
-        return "\n\n".join([record["markdown"], _origin_line(record)])
     rows = ["| figure | what it is | goal | measured |", "|---|---|---|---|"]
     for figure, value in record["figures"].items():
         what, goal = record.get("about", {}).get(figure) or described(name, figure)
         rows.append(f"| `{figure}` | {what} | {goal} | {value:,} |")
-    return "\n".join([*rows, "", _origin_line(record)])
+    more = [record["markdown"]] if "markdown" in record else []
+    return "\n\n".join(["\n".join(rows), *more, _origin_line(record)])
 
 
 def headline_table(directory: Path) -> str:
@@ -132,7 +145,8 @@ def headline_table(directory: Path) -> str:
             if figure not in record["figures"]:
                 raise DataError(f"{directory / name}.json has no {figure}: run benchmarks/{name}.py with --record")
             what, goal = described(name, figure)
-            by = f"[{name}.py](docs/figures.md#{name.replace('_', '-')})"
+            at = f"docs/figures.md#{name.replace('_', '-')}"
+            by = "[castalia exam](#what-it-can-do)" if name == "exam" else f"[{name}.py]({at})"
             rows.append(f"| {what} | {goal} | {record['figures'][figure]:,} | {by} |")
     return "\n".join(rows)
 

@@ -2,7 +2,20 @@
 
 import re
 
+NANO = {
+    "digits": 95, "speech": 95, "scenes": 95, "sums": 98, "mazes": 90, "charts": 85, "countdown": 60, "captions": 60,
+}  # fmt: skip
+"""What `nano` is to reach in each family, in per cent."""
+
 GOALS: dict[str, tuple[str, str]] = {
+    "exam/media_gap": ("points between a question as text, by voice and in the picture, mean of families", "≤ 5"),
+    "exam/countdown_agents": ("countdown: exactly right at difficulties 1 to 3, agents that contemplate", "≥ 75"),
+    "exam/*_agents": ("{0}: exactly right at difficulties 1 to 3, agents that contemplate", ""),
+    **{
+        f"exam/{family}": (f"{family}: exactly right at difficulties 1 to 3", f"≥ {goal}")
+        for family, goal in NANO.items()
+    },
+    "exam/*": ("{0}: exactly right at difficulties 1 to 3", ""),
     "trl_ratio": ("rollouts scored and trained a second, over TRL's GRPOTrainer", "≥ 5 times"),
     "rollouts_per_second": ("rollouts generated, scored and trained a second", ""),
     "trl_rollouts_per_second": ("rollouts TRL generates, scores and trains a second", ""),

@@ -48,7 +48,10 @@ def test_rows_are_families_and_columns_what_was_tried(found: dict[str, Any]) -> 
     assert levels.table().row_count == 2
 
 
-def test_the_readme_gets_the_tables_and_the_plot(found: dict[str, Any], tmp_path: Path) -> None:
+def test_the_readme_gets_figures_a_plot_and_what_comes_first_and_a_page_has_all_tables(
+    found: dict[str, Any], tmp_path: Path
+) -> None:
+    found["ways"] = {"4 agents": {"mazes": cell(0.7), "all": cell(0.7)}}
     run, docs, readme = tmp_path / "mine", tmp_path / "docs", tmp_path / "README.md"
     run.mkdir()
     (docs / "figures").mkdir(parents=True)
@@ -56,10 +59,16 @@ def test_the_readme_gets_the_tables_and_the_plot(found: dict[str, Any], tmp_path
     record_exam(run, found, docs)
     assert write_figures(readme, docs / "figures") == ["exam"]
     written = readme.read_text()
+    assert "| `mazes` | mazes: exactly right at difficulties 1 to 3 | ≥ 90 | 90.0 |" in written
+    assert "| `media_gap` |" in written and "| ≤ 5 | 0.0 |" in written
     assert (
-        "| mazes | 95% | 90% |" in written and "`castalia exam mine` · today, tomorrow · commit abc · here" in written
+        "| `mazes_agents` | mazes: exactly right at difficulties 1 to 3, agents that contemplate |  | 70.0 |" in written
     )
+    assert "| mazes | 95% | 90% |" in written
+    assert "`castalia exam mine` · today, tomorrow · commit abc · here" in written
     assert written.startswith("before\n") and written.endswith("after\n")
     with pillow.open(docs / "images" / "exam-mine.png") as picture:
         assert picture.width > 800
     assert json.loads((docs / "results" / "mine" / EXAM).read_text()) == found
+    tables = (docs / "results" / "mine" / "exam.md").read_text()
+    assert all(sheet.title in tables for sheet in sheets_of(found)) and "docs/results/mine/exam.md" in written
