@@ -16,6 +16,11 @@ GOALS: dict[str, tuple[str, str]] = {
         for family, goal in NANO.items()
     },
     "exam/*": ("{0}: exactly right at difficulties 1 to 3", ""),
+    "first_answer_seconds": (
+        "seconds of the slowest of README's questions, nothing cached yet",
+        "< 10",
+    ),
+    "later_answer_seconds": ("seconds of the slowest once something is cached", ""),
     "trl_ratio": ("rollouts scored and trained a second, over TRL's GRPOTrainer", "≥ 5 times"),
     "rollouts_per_second": ("rollouts generated, scored and trained a second", ""),
     "trl_rollouts_per_second": ("rollouts TRL generates, scores and trains a second", ""),

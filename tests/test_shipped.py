@@ -1,0 +1,83 @@
+"""The model that comes with the package: as good as its card says, small, whole, and there for whoever installs it."""
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from statistics import fmean
+
+import pytest
+
+import castalia
+from castalia.actions.catalog import build_actions
+from castalia.data.catalog import tasks_of
+from castalia.data.sources import find
+from castalia.engine.engine import Engine
+from castalia.evals.exam import EASY, PARTS, SEED, digest_of, read_exam
+from castalia.evals.examine import examine
+from castalia.evals.goals import NANO
+from castalia.evals.ways import usual_way
+from castalia.forecast.forecast import FORECAST, read_forecasts
+from castalia.publish import CARD
+from castalia.shipped import find_run
+from castalia.tasks.talk import UNABLE
+from castalia.training.run import load_model, load_recipe_of, load_sources_of, load_weights
+
+REPOSITORY = Path(__file__).parents[1]
+MODEL = find_run()
+ASKED = 12
+"""Questions a family and difficulty, the first of those that its exam has asked."""
+
+
+@pytest.fixture(scope="module")
+def found() -> dict:
+    return read_exam(MODEL)
+
+
+def test_it_answers_as_often_right_as_its_exam_says(found: dict) -> None:
+    data = load_recipe_of(MODEL).data
+    tasks, way = tasks_of(sorted(data.mixture)), usual_way(data, build_actions(("canvas", "tools")))
+    asking = {"difficulties": EASY, "n": ASKED, "strategy": way, "seed": SEED, "kept": False, "exact": True}
+    means = examine(Engine(*load_model(MODEL)), tasks, **asking).to_json()["means"]
+    for family, measured in means.items():
+        said = fmean(found["levels"][family][str(level)]["accuracy"] for level in EASY)
+        noise = 3 * (max(said * (1 - said), 0.02) / (ASKED * len(EASY))) ** 0.5
+        assert measured == pytest.approx(said, abs=noise), family
+    assert NANO.keys() <= means.keys()
+
+
+def test_its_exam_is_whole_and_of_these_weights(found: dict) -> None:
+    assert found.keys() >= set(PARTS) and found["asked"]["model"] == digest_of(load_weights(MODEL))
+    assert sum(row["exact"] for name, row in found["audit"].items() if not name.startswith("talk")) == 0
+
+
+def test_it_weighs_little_and_its_card_names_whose_data_it_was_made_of() -> None:
+    (weights,) = MODEL.glob("checkpoints/*/model.safetensors")
+    assert weights.stat().st_size <= 12e6
+    card = (MODEL / CARD).read_text()
+    for names in load_sources_of(MODEL).values():
+        for source in map(find, names):
+            assert source.evaluation_only or (source.what in card and source.licence in card)
+    assert "loss" in {forecast.of for forecast in read_forecasts(MODEL / FORECAST)} and "What was foretold" in card
+
+
+@pytest.mark.parametrize(
+    "question", ["What is the capital of Portugal?", "Write a poem about my car.", "When was Einstein born?"]
+)
+def test_what_is_beyond_it_it_says_it_cannot_tell(question: str) -> None:
+    assert castalia.load().ask(question) == UNABLE
+
+
+def test_whoever_installs_the_wheel_can_ask_it_without_anything_else(tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path / "dist")]
+    subprocess.run(build, cwd=REPOSITORY, check=True, capture_output=True)
+    (wheel,) = (tmp_path / "dist").glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "site")
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(tmp_path / "site")}
+    (empty := tmp_path / "empty").mkdir()
+    program = "import castalia; print(castalia.__file__); from castalia.cli import main; main()"
+    asked = [sys.executable, "-c", program, "ask", "What is 3 plus 4?"]
+    done = subprocess.run(asked, cwd=empty, env=environment, capture_output=True, text=True)
+    assert done.stdout.splitlines() == [str(tmp_path / "site" / "castalia" / "__init__.py"), "7"], done.stderr
