@@ -41,6 +41,8 @@ from castalia.training.run import (
 CARD = "README.md"
 KEPT = ("recipe.json", "tokenizer.json", SOURCES, EXAM, FORECAST, RUNG)
 """What is copied of a run beside its weights and metrics, where there is such a file."""
+VOICE = "spoken by eSpeak NG, a program under GPL-3.0-or-later (of which nothing is in the weights or the package)"
+"""Who asks where questions are asked by voice."""
 METRICS_LINES = 400
 """Lines of metrics that are kept at most, evenly spaced: what curves are drawn of."""
 
@@ -210,7 +212,10 @@ def card(directory: Path, made: Published) -> str:
     if forecasts := read_forecasts(directory / FORECAST):
         sheet = forecast_sheet(forecasts, checks_of(forecasts, read_outcome(directory)))
         parts.append("## What was foretold before school began\n\n" + sheet.markdown())
-    parts.append("## What it was made of\n\n" + data_sheet(recipe.data.mixture, load_sources_of(directory)).markdown())
+    made_of = data_sheet(recipe.data.mixture, load_sources_of(directory))
+    parts.append("## What it was made of\n\n" + made_of.markdown())
+    if spoken := recipe.data.media.get("voice", 0.0):
+        parts.append(f"Questions of {spoken / sum(recipe.data.media.values()):.0%} of the documents were {VOICE}.")
     parts.append("## Limits\n\n" + _limits(found))
     return "\n\n".join(parts) + "\n"
 

@@ -5,18 +5,19 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
-from statistics import fmean
+from typing import Any
 
 import pytest
 
 import castalia
 from castalia.actions.catalog import build_actions
-from castalia.data.catalog import tasks_of
+from castalia.data.catalog import sources_of, tasks_of
 from castalia.data.sources import find
 from castalia.engine.engine import Engine
-from castalia.evals.exam import EASY, PARTS, SEED, digest_of, read_exam
-from castalia.evals.examine import examine
+from castalia.evals.exam import PARTS, SEED, digest_of, read_exam
+from castalia.evals.examine import EASY, examine
 from castalia.evals.goals import NANO
+from castalia.evals.references import is_lacking
 from castalia.evals.ways import usual_way
 from castalia.forecast.forecast import FORECAST, read_forecasts
 from castalia.publish import CARD
@@ -25,41 +26,49 @@ from castalia.tasks.talk import UNABLE
 from castalia.training.run import load_model, load_recipe_of, load_sources_of, load_weights
 
 REPOSITORY = Path(__file__).parents[1]
-MODEL = find_run()
-ASKED = 12
-"""Questions a family and difficulty, the first of those that its exam has asked."""
+ASKED, OTHERWISE = 12, 2
+"""Questions a family and difficulty, the first of those that its exam has asked; how many of a family's may be answered
+otherwise than then, by another processor's rounding."""
 
 
 @pytest.fixture(scope="module")
-def found() -> dict:
-    return read_exam(MODEL)
+def model() -> Path:
+    return find_run()
 
 
-def test_it_answers_as_often_right_as_its_exam_says(found: dict) -> None:
-    data = load_recipe_of(MODEL).data
-    tasks, way = tasks_of(sorted(data.mixture)), usual_way(data, build_actions(("canvas", "tools")))
-    asking = {"difficulties": EASY, "n": ASKED, "strategy": way, "seed": SEED, "kept": False, "exact": True}
-    means = examine(Engine(*load_model(MODEL)), tasks, **asking).to_json()["means"]
-    for family, measured in means.items():
-        said = fmean(found["levels"][family][str(level)]["accuracy"] for level in EASY)
-        noise = 3 * (max(said * (1 - said), 0.02) / (ASKED * len(EASY))) ** 0.5
-        assert measured == pytest.approx(said, abs=noise), family
-    assert NANO.keys() <= means.keys()
+@pytest.fixture(scope="module")
+def found(model: Path) -> dict[str, Any]:
+    return read_exam(model)
 
 
-def test_its_exam_is_whole_and_of_these_weights(found: dict) -> None:
-    assert found.keys() >= set(PARTS) and found["asked"]["model"] == digest_of(load_weights(MODEL))
+def test_it_answers_as_its_exam_says(model: Path, found: dict[str, Any]) -> None:
+    data = load_recipe_of(model).data
+    if sources_of(tasks := tasks_of(sorted(data.mixture))) != found["asked"]["sources"]:
+        pytest.skip("other data is here than what the exam was made of: its questions are others")
+    way = usual_way(data, build_actions(("canvas", "tools")))
+    engine = Engine(*load_model(model))
+    asked = examine(engine, tasks, difficulties=EASY, n=ASKED, strategy=way, seed=SEED, kept=False, exact=True)
+    for family in tasks:
+        now = "".join(asked.right[family, level] for level in EASY)
+        then = "".join(found["levels"][family][str(level)]["right"][:ASKED] for level in EASY)
+        assert sum(one != other for one, other in zip(now, then, strict=True)) <= OTHERWISE, family
+    assert NANO.keys() <= tasks.keys()
+
+
+def test_its_exam_is_whole_and_of_these_weights(model: Path, found: dict[str, Any]) -> None:
+    assert found.keys() >= set(PARTS) and found["asked"]["model"] == digest_of(load_weights(model))
+    assert not any(map(is_lacking, found["references"].values())), "it was compared with every reference"
     assert sum(row["exact"] for name, row in found["audit"].items() if not name.startswith("talk")) == 0
 
 
-def test_it_weighs_little_and_its_card_names_whose_data_it_was_made_of() -> None:
-    (weights,) = MODEL.glob("checkpoints/*/model.safetensors")
+def test_it_weighs_little_and_its_card_names_whose_data_it_was_made_of(model: Path) -> None:
+    (weights,) = model.glob("checkpoints/*/model.safetensors")
     assert weights.stat().st_size <= 12e6
-    card = (MODEL / CARD).read_text()
-    for names in load_sources_of(MODEL).values():
+    card = (model / CARD).read_text()
+    for names in load_sources_of(model).values():
         for source in map(find, names):
             assert source.evaluation_only or (source.what in card and source.licence in card)
-    assert "loss" in {forecast.of for forecast in read_forecasts(MODEL / FORECAST)} and "What was foretold" in card
+    assert "loss" in {forecast.of for forecast in read_forecasts(model / FORECAST)} and "What was foretold" in card
 
 
 @pytest.mark.parametrize(
@@ -78,6 +87,6 @@ def test_whoever_installs_the_wheel_can_ask_it_without_anything_else(tmp_path: P
     environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(tmp_path / "site")}
     (empty := tmp_path / "empty").mkdir()
     program = "import castalia; print(castalia.__file__); from castalia.cli import main; main()"
-    asked = [sys.executable, "-c", program, "ask", "What is 3 plus 4?"]
+    asked = [sys.executable, "-c", program, "ask", "What is 3+4?"]
     done = subprocess.run(asked, cwd=empty, env=environment, capture_output=True, text=True)
     assert done.stdout.splitlines() == [str(tmp_path / "site" / "castalia" / "__init__.py"), "7"], done.stderr

@@ -10,9 +10,12 @@ import multiprocessing
 import os
 import re
 import signal
+import threading
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -23,7 +26,8 @@ from PIL import ImageFilter
 from threadpoolctl import threadpool_limits
 
 from castalia.data.stream import end_with_parent
-from castalia.document import Content, Document, Image, Speech
+from castalia.document import Content, Document, Image, Part, Speech
+from castalia.errors import DataError
 from castalia.evals.learned import Learned
 from castalia.perception.speech import BANDS, frames
 
@@ -63,17 +67,26 @@ class Found:
 
 
 def prints_of(document: Document) -> list[Print]:
-    """Return the prints of all that is in a document: its pictures and sounds, or without any, its texts."""
-    said = [part.content for part in document if part.author != "tool" and not part.thought]
-    return [print_of(content) for content in _shown(document) or said]
+    """Return the prints of all that is in a document: its pictures and sounds, or without any, its texts.
+
+    What the assistant says in several parts, as a passage and its end, is also one text.
+    """
+    said = [part for part in document if part.author != "tool" and not part.thought]
+    begun = [part for part in said if part.author == "assistant"]
+    whole = [_joined(said)] if len(begun) > 1 else []
+    return [print_of(content) for content in _shown(document) or [*(part.content for part in said), *whole]]
 
 
 def subject_of(prompt: Document) -> list[Print]:
-    """Return the prints of what a prompt is about: its pictures and sounds; or what stands before its question, as the
-    passage does whose end is asked for; or the question."""
-    before = [part.content for part in prompt if part.author == "assistant"]
+    """Return the prints of what a prompt is about: its pictures and sounds; or the passage whose end is asked for, with
+    that end, which then stands behind it; or the question."""
+    passage = [_joined(prompt)] if any(part.author == "assistant" for part in prompt) else []
     asked = [part.content for part in prompt if part.author == "user"]
-    return [print_of(content) for content in _shown(prompt) or before[-1:] or asked[-1:]]
+    return [print_of(content) for content in _shown(prompt) or passage or asked[-1:]]
+
+
+def _joined(parts: Iterable[Part]) -> str:
+    return " ".join(str(part.content) for part in parts if part.author == "assistant")
 
 
 def _shown(document: Document) -> list[Content]:
@@ -122,14 +135,18 @@ def _grams(text: str) -> np.ndarray:
 
 
 class Items:
-    """What is asked about, by modality: its prints, and the row of the report that each counts in."""
+    """What is asked about, by modality, each once: its prints, and the row of the report that each counts in."""
 
     def __init__(self, items: Sequence[Document], families: Sequence[str] | None = None) -> None:
         self.marks: dict[Modality, list[Print]] = {}
         self.rows: dict[Modality, list[str]] = {}
+        known: set[tuple[str, bytes]] = set()
         for number, item in enumerate(items):
             for mark in subject_of(item):
                 row = f"{families[number]}, {mark.modality}" if families else mark.modality
+                if (row, mark.digest) in known:
+                    continue
+                known.add((row, mark.digest))
                 self.marks.setdefault(mark.modality, []).append(mark)
                 self.rows.setdefault(mark.modality, []).append(row)
         self.digests = {m: {mark.digest for mark in marks} for m, marks in self.marks.items()}
@@ -176,18 +193,34 @@ def audit_run(
     shares = [range(start, min(start + SHARE, learned)) for start in range(0, learned, SHARE)]
     compared = compare(asked, ())
     # Spawned, as a process that has threads must not be forked.
-    with ProcessPoolExecutor(
+    pool = ProcessPoolExecutor(
         max(1, min(len(shares), os.cpu_count() or 1)), multiprocessing.get_context("spawn"), _begin, (asked, directory)
-    ) as pool:
-        try:
-            for number, share in enumerate(pool.map(_compare_share, shares), 1):
-                for modality, it in share.items():
-                    compared[modality].join(it)
-                progress(number / len(shares))
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    )
+    try:
+        with _without_interrupt():  # Ctrl-C is for whoever waits for the processes
+            found = pool.map(_compare_share, shares)
+        for number, share in enumerate(found, 1):
+            for modality, it in share.items():
+                compared[modality].join(it)
+            progress(number / len(shares))
+    except BrokenProcessPool as error:
+        raise DataError("a process of the audit was ended from outside, perhaps for want of memory") from error
+    finally:
+        pool.shutdown(cancel_futures=True)
     return _found(asked, compared)
+
+
+@contextmanager
+def _without_interrupt() -> Generator[None]:
+    """Let processes that are begun in here ignore Ctrl-C, in the main thread, which alone can say so."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 _at_work: tuple[Items, Learned]
@@ -197,7 +230,6 @@ _at_work: tuple[Items, Learned]
 def _begin(asked: Items, directory: Path) -> None:
     global _at_work
     end_with_parent()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever waits for the processes
     threadpool_limits(1)
     _at_work = asked, Learned(directory)
 

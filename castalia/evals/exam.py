@@ -11,24 +11,25 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from torch import Tensor
 
 from castalia.actions.catalog import build_actions
 from castalia.data.catalog import sources_of, tasks_of
-from castalia.document import Document
+from castalia.document import Document, Part
 from castalia.engine.engine import Engine
 from castalia.errors import TaskError
 from castalia.evals.audit import audit_run, to_json
-from castalia.evals.examine import Examination, examine, questions
+from castalia.evals.examine import EASY, Examination, examine, questions
 from castalia.evals.learned import check_sources
 from castalia.evals.origin import origin
 from castalia.evals.references import compare, is_lacking, reference_questions
 from castalia.evals.ways import learned_ways, usual_way
 from castalia.reasoning.strategies import Strategy
 from castalia.tasks.asking import MEDIA, Medium, present
-from castalia.tasks.task import DIFFICULTIES, Task
+from castalia.tasks.task import DIFFICULTIES, Example, Task
 from castalia.tasks.wording import reword
 from castalia.training.checkpoint import replace_file
 from castalia.training.run import load_model, load_recipe_of, load_weights
@@ -38,8 +39,6 @@ EXAM, LESSER = "exam.json", "exam-lesser.json"
 PARTS = ("levels", "media", "words", "ways", "references", "audit")
 SEED = 1_000_000
 """Where the exam's questions begin: those before are asked while a recipe is made, by ladders, runs and homework."""
-EASY = (1, 2, 3)
-"""Difficulties at which media, words and ways are compared."""
 BEYOND = "out of range"
 Cells = dict[str, dict[str, Any]]
 """By row, by column: accuracy and number of questions."""
@@ -69,44 +68,47 @@ class Exam:
             cells[family][BEYOND] = _cell(rows[str(DIFFICULTIES[-1])])
         return cells
 
-    def media(self) -> Cells:
-        """Return accuracy by medium and family: the same questions by text, by voice and written in a picture."""
+    def media(self, levels: Cells) -> Cells:
+        """Return accuracy by medium and family: the same questions by text, by voice and written in a picture.
+
+        By text they are those of `levels`.
+        """
 
         def asked(medium: Medium, prompt: Document, rng: random.Random) -> Document:
             return present(prompt, medium, rng)
 
-        return {medium: self._means(f"by {medium}", put=partial(asked, medium)) for medium in MEDIA}
+        others = [medium for medium in MEDIA if medium != "text"]
+        spoken = {medium: self._means(f"by {medium}", put=partial(asked, medium)) for medium in others}
+        return {"text": _mean_of_easy(levels)} | spoken
 
     def words(self) -> dict[str, Any]:
         """Return accuracy by family of the same questions in words that training never has."""
         return self._means("in other words", put=partial(reword, split="held_out"))
 
-    def by_way(self) -> Cells:
-        """Return accuracy by way of thinking and family."""
-        return {name: self._means(name, strategy=strategy) for name, strategy in self.ways.items()}
+    def by_way(self, usual: dict[str, Any]) -> Cells:
+        """Return accuracy by way of thinking and family; what the `usual` way gives is known already."""
+        return {
+            name: usual if strategy == self.usual else self._means(name, strategy=strategy)
+            for name, strategy in self.ways.items()
+        }
 
     def audit(self, directory: Path) -> dict[str, Any]:
         """Return which of all questions (media, words and ways ask those of `levels`) the run has learned from."""
         self.progress("audit")
         asked = [
-            (example.prompt(index), name)
+            (_with_end(example, index), name)
             for name, task in self.tasks.items()
             for split, levels in (("held_out", DIFFICULTIES), ("out_of_range", DIFFICULTIES[-1:]))
             for level in levels
             for example, index in questions(task, level, self.n, split, SEED)
         ]
-        asked += [(example.prompt(at), family) for family, example, at in reference_questions(self.tasks, self.n, SEED)]
+        asked += [(_with_end(example, at), name) for name, example, at in reference_questions(self.tasks, self.n, SEED)]
         items, families = zip(*asked, strict=True)
         return to_json(audit_run(items, directory, families, lambda share: self.progress(f"audit, {share:.0%}")))
 
     def _means(self, part: str, strategy: Strategy | None = None, **asking: Any) -> dict[str, Any]:
         self.progress(part)
-        found = self._ask(strategy or self.usual, EASY, **asking).to_json()
-        asked = {family: sum(row["n"] for row in rows.values()) for family, rows in found["families"].items()}
-        means: dict[str, Any] = {
-            family: {"accuracy": accuracy, "n": asked[family]} for family, accuracy in found["means"].items()
-        }
-        return means | {"all": {"accuracy": found["accuracy"], "n": sum(asked.values())}}
+        return _with_all(self._ask(strategy or self.usual, EASY, **asking).means())
 
     def _ask(self, strategy: Strategy, difficulties: tuple[int, ...], **asking: Any) -> Examination:
         asking |= {"difficulties": difficulties, "n": self.n, "strategy": strategy, "seed": SEED}
@@ -115,7 +117,29 @@ class Exam:
 
 
 def _cell(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: row[name] for name in ("accuracy", "n", "chance")}
+    return {name: row[name] for name in ("accuracy", "n", "chance", "right")}
+
+
+def _mean_of_easy(levels: Cells) -> dict[str, Any]:
+    cells = {family: [row[str(level)] for level in EASY] for family, row in levels.items()}
+    return _with_all(
+        {
+            family: {"accuracy": fmean(cell["accuracy"] for cell in row), "n": sum(cell["n"] for cell in row)}
+            for family, row in cells.items()
+        }
+    )
+
+
+def _with_all(means: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    accuracy = fmean(cell["accuracy"] for cell in means.values())
+    return means | {"all": {"accuracy": accuracy, "n": sum(cell["n"] for cell in means.values())}}
+
+
+def _with_end(example: Example, index: int) -> Document:
+    """Return what the audit looks for: the prompt, and where it is a passage whose end is asked for, that end."""
+    prompt = example.prompt(index)
+    begun = any(part.author == "assistant" for part in prompt)
+    return Document((*prompt, Part(example.questions[index].answer, "assistant"))) if begun else prompt
 
 
 def sit(
@@ -155,10 +179,10 @@ def sit(
     exam = Exam(Engine(*load_model(directory)), built, learned_ways(data, actions), usual, n, progress)
     parts: dict[str, Callable[[], Any]] = {
         "levels": exam.levels,
-        "media": exam.media,
+        "media": lambda: exam.media(found["levels"]),
         "words": lambda: {"as in training": found["media"]["text"], "otherwise": exam.words()},
-        "ways": exam.by_way,
-        "references": lambda: compare(exam.engine, built, usual, n, SEED, found.get("references"), progress),
+        "ways": lambda: exam.by_way(found["media"]["text"]),
+        "references": lambda: compare(exam.engine, built, n, SEED, found.get("references"), progress),
     }
     if audited:
         parts["audit"] = lambda: exam.audit(directory)

@@ -11,6 +11,9 @@ from castalia.engine.request import Reply
 from castalia.reasoning.strategies import OneChain, Strategy, Verdict
 from castalia.tasks.task import Example, Split, Task
 
+EASY = (1, 2, 3)
+"""Difficulties at which media, words and ways of thinking are compared, and reference models are asked."""
+
 
 @dataclass
 class Tally:
@@ -55,9 +58,17 @@ class Examination:
 
     tallies: dict[tuple[str, int, str], Tally] = field(default_factory=dict)
     answered: list[Answered] = field(default_factory=list)
+    right: dict[tuple[str, int], str] = field(default_factory=dict)
+    """By family and difficulty, a 1 for every question that was answered wholly right, a 0 for every other."""
+
+    def means(self) -> dict[str, dict[str, Any]]:
+        """Return ``{family: {accuracy, n}}``, the mean over difficulties."""
+        found = self.to_json()
+        asked = {family: sum(row["n"] for row in rows.values()) for family, rows in found["families"].items()}
+        return {family: {"accuracy": mean, "n": asked[family]} for family, mean in found["means"].items()}
 
     def to_json(self) -> dict[str, Any]:
-        """Return ``{"families": {family: {difficulty: {n, correct, accuracy, chance, kinds}}}, "accuracy": mean}``.
+        """Return ``{"families": {family: {difficulty: {n, correct, accuracy, chance, right, kinds}}}, means, …}``.
 
         The mean is over families, each family's over its difficulties, so that no family counts by its size.
         """
@@ -73,7 +84,8 @@ class Examination:
             )
         for rows in families.values():
             for difficulty, row in rows.items():
-                rows[difficulty] = row["total"].to_json() | {"kinds": row["kinds"]}
+                right = self.right.get((family, int(difficulty)), "")
+                rows[difficulty] = row["total"].to_json() | {"right": right, "kinds": row["kinds"]}
         means = {name: sum(r["accuracy"] for r in rows.values()) / len(rows) for name, rows in families.items()}
         return {"families": families, "means": means, "accuracy": sum(means.values()) / max(1, len(means))}
 
@@ -90,7 +102,7 @@ def examine(
     engine: Engine,
     tasks: dict[str, Task],
     *,
-    difficulties: tuple[int, ...] = (1, 2, 3),
+    difficulties: tuple[int, ...] = EASY,
     n: int = 100,
     split: Split = "held_out",
     strategy: Strategy | None = None,
@@ -115,13 +127,16 @@ def examine(
             if put:
                 prompts = [put(prompt, random.Random(f"{name}/{i}")) for i, prompt in enumerate(prompts)]
             verdicts = strategy.answer(engine, prompts)
+            right = ""
             for (example, index), verdict in zip(asked, verdicts, strict=True):
                 question = example.questions[index]
                 value = task.score(example, verdict.answer, index).value
+                right += str(int(value == 1))
                 tally = result.tallies.setdefault((name, difficulty, question.kind), Tally())
                 tally.add(float(value == 1) if exact else value, question.chance)
                 if kept:
                     result.answered.append(Answered(example, index, verdict, value))
+            result.right[name, difficulty] = right
             if progress:
                 progress(name, difficulty)
     return result

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from castalia.errors import DataError
-from castalia.evals.exam import EASY, EXAM
+from castalia.evals.exam import EXAM
+from castalia.evals.examine import EASY
 from castalia.evals.goals import HEADLINES, described
 from castalia.evals.origin import joined
 from castalia.evals.sheets import draw, sheets_of

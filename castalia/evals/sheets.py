@@ -59,7 +59,7 @@ def sheets_of(found: dict[str, Any]) -> list[Sheet]:
     columns = ("model", "family", "difficulty", "it", "ours")
     sheets.append(Sheet("beside reference models", columns, [*_references(found)]))
     if "audit" in found:
-        columns = ("what was asked about", "questions", "trained on", "the same", "nearly the same")
+        columns = ("what was asked about", "different ones", "trained on", "the same", "nearly the same")
         rows = [
             (what, *(f"{row[name]:,}" for name in ("items", "trained", "exact", "near")))
             for what, row in found["audit"].items()
@@ -77,7 +77,7 @@ def by_family(found: dict[str, Any], part: str) -> dict[str, dict[str, float]]:
 def _surely(cells: dict[str, dict[str, Any]]) -> str:
     """Return how many questions a cell stands for, and how sure that makes it."""
     n = min(cell["n"] for row in cells.values() for cell in row.values())
-    return f"{n} questions each, so ±{100 * 1.96 * (0.25 / n) ** 0.5:.0f} points at most, of 95 in 100"
+    return f"{n} questions each, so ±{100 * 1.96 * (0.25 / n) ** 0.5:.0f} points at most, of 95 in 100, if all differ"
 
 
 def _accuracies(title: str, table: dict[str, dict[str, float]]) -> Sheet:

@@ -48,9 +48,5 @@ def compare_ways(
     for name, strategy in ways.items():
         if progress:
             progress(name)
-        result = examine(engine, tasks, difficulties=difficulties, n=n, strategy=strategy).to_json()
-        asked = {family: sum(row["n"] for row in rows.values()) for family, rows in result["families"].items()}
-        compared[name] = {
-            family: {"accuracy": accuracy, "n": asked[family]} for family, accuracy in result["means"].items()
-        }
+        compared[name] = examine(engine, tasks, difficulties=difficulties, n=n, strategy=strategy).means()
     return compared

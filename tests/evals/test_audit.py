@@ -15,7 +15,7 @@ from castalia.tasks.countdown import Countdown
 from castalia.tasks.material import Passage
 from castalia.tasks.mazes import Mazes
 from castalia.tasks.prose import Prose
-from castalia.tasks.task import Task
+from castalia.tasks.task import Split, Task
 from castalia.training.pretrain import pretrain
 
 
@@ -70,14 +70,21 @@ def test_what_is_found_is_told_by_family() -> None:
     }
 
 
-def test_a_passage_is_found_by_its_words_not_by_its_question() -> None:
-    text = "number {n} of many things that are told apart by nothing but their number {n}"
-    task = Prose([Passage("lines", str(n), f"thing {n}", text.format(n=n), n % 2 == 0) for n in range(60)])
-    items = [task.sample(seed, 2, "held_out").prompt() for seed in range(20)]
-    (clean,) = audit(items, [task.trace(task.sample(seed, 2)) for seed in range(300)]).values()
-    assert clean.items == 20 and clean.exact == 0
-    (found,) = audit(items, [task.trace(task.sample(seed, 1, "held_out")) for seed in range(400)]).values()
-    assert found.exact + found.near == 20, "the same passages, read to their end or asked about in another way"
+@pytest.mark.parametrize("asked", [True, False])
+def test_a_passage_is_found_with_its_end_whether_that_was_asked_or_read_and_not_by_how_it_begins(asked: bool) -> None:
+    things = ("birds", "boats", "hills", "roads", "men", "eyes")
+    ends = [f"{one} {other}" for one in ("red", "low", "old", "wet", "hot") for other in things]
+    task = Prose([Passage("nouns", str(n), f"thing {n}", f"a name of {end}", n % 2 == 0) for n, end in enumerate(ends)])
+    examples = [task.sample(seed, 1, "held_out") for seed in range(60)]
+    items = [Document((*one.prompt(0), Part(one.questions[0].answer, "assistant"))) for one in examples]
+
+    def learned(split: Split) -> list[Document]:
+        return [task.trace(task.sample(seed, 1, split)) for seed in range(1600) if (seed % 8 == 0) == asked]
+
+    (clean,) = audit(items, learned("train")).values()
+    assert clean.items > 10 and clean.exact == 0
+    (found,) = audit(items, learned("held_out")).values()
+    assert found.exact == found.items == clean.items
 
 
 def test_what_a_run_has_learned_is_audited_as_it_was_written_by_a_process_a_core(

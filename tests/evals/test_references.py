@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from castalia.evals import references
-from castalia.evals.references import Answering, Reference, compare, reference_questions
+from castalia.evals.references import Answering, Part, Reference, compare, in_words, reference_questions
 from castalia.tasks.sums import Sums
 
 TASKS = {"sums": Sums()}
@@ -27,20 +27,20 @@ def reference(asked: list[str], *, says: str | None = None, packages: tuple[str,
 
         yield answer
 
-    return Reference("Reader", packages, {"sums": ()}, (1, 2), answering)
+    return Reference("Reader", packages, (Part("sums", (), (1, 2)),), answering)
 
 
 def compared(one: Reference, monkeypatch: pytest.MonkeyPatch, known: Any = None, fails: bool = False) -> dict[str, Any]:
-    class Strategy:
+    class Chain:
         def answer(self, engine: Any, prompts: list[Any]) -> list[Any]:
             if fails:
                 raise RuntimeError("the engine broke")
             return [SimpleNamespace(answer="?") for _ in prompts]
 
     monkeypatch.setattr(references, "REFERENCES", (one,))
+    monkeypatch.setattr(references, "OneChain", Chain)
     engine: Any = None
-    strategy: Any = Strategy()
-    return compare(engine, TASKS, strategy, 4, 7, known)["Reader"]
+    return compare(engine, TASKS, 4, 7, known)["Reader"]
 
 
 def test_both_are_asked_the_same_questions_of_every_difficulty_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,6 +49,18 @@ def test_both_are_asked_the_same_questions_of_every_difficulty_in_turn(monkeypat
     assert rows == {"sums": {"accuracy": 1.0, "ours": 0.0, "n": 4, "difficulties": [1, 2], "kinds": []}}
     expected = [(example.questions[at].text, example.difficulty) for _, example, at in reference_questions(TASKS, 4, 7)]
     assert [text for text, _ in expected] == asked and [level for _, level in expected] == [2, 1, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("7//2=", "What is 7 divided by 2, rounded down?"),
+        ("17%5=", "What is the remainder of 17 divided by 5?"),
+        ("What is 12*3?", "What is 12*3?"),
+    ],
+)
+def test_signs_that_few_people_know_are_put_into_words(asked: str, said: str) -> None:
+    assert in_words(asked) == said
 
 
 def test_one_that_fails_says_so_and_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,7 +37,10 @@ def found() -> dict[str, Any]:
 def test_rows_are_families_and_columns_what_was_tried(found: dict[str, Any]) -> None:
     levels, media, words, references, audit = sheets_of(found)
     assert levels.columns == ("family", *map(str, range(1, 11)), BEYOND, "guessing, mean")
-    assert levels.title == "exactly right by difficulty; 10 questions each, so ±31 points at most, of 95 in 100"
+    assert (
+        levels.title
+        == "exactly right by difficulty; 10 questions each, so ±31 points at most, of 95 in 100, if all differ"
+    )
     assert levels.rows[1][:3] == ("mazes", "95%", "90%") and levels.rows[1][-2:] == ("11%", "10%")
     assert media.rows == [("charts", "50%", "50%"), ("mazes", "25%", "25%"), ("all", "38%", "38%")]
     assert words.rows[0] == ("charts", "50%", "44%")
