@@ -106,8 +106,8 @@ def record_exam(run: Path, found: dict[str, Any], docs: Path) -> Path:
     picture = f"![Exactly right by difficulty, medium, words and way of thinking](docs/images/exam-{name}.png)"
     more = f"[All its tables](docs/results/{name}/exam.md): media, words, ways of thinking, reference models, audit."
     path = docs / "figures" / "exam.json"
-    said |= {"figures": exam_figures(found), "markdown": "\n\n".join([picture, sheets[0].markdown(), more])}
-    path.write_text(json.dumps(said, indent=2, ensure_ascii=False) + "\n")
+    recorded = {"figures": exam_figures(found), "markdown": "\n\n".join([picture, sheets[0].markdown(), more])}
+    path.write_text(json.dumps(said | recorded, indent=2, ensure_ascii=False) + "\n")
     return path
 
 
