@@ -149,7 +149,6 @@ class Items:
                 known.add((row, mark.digest))
                 self.marks.setdefault(mark.modality, []).append(mark)
                 self.rows.setdefault(mark.modality, []).append(row)
-        self.digests = {m: {mark.digest for mark in marks} for m, marks in self.marks.items()}
         self.vectors_ID = {m: np.stack([mark.vector_D for mark in marks]) for m, marks in self.marks.items()}
 
 

@@ -85,8 +85,7 @@ def forecast_from(ladder: Path, recipe: Recipe, directory: Path, warn: Callable[
     The ladder may be of the same recipe in another size or length. Where it is trained for much longer or shorter than
     a ladder's rules give its size, that is said: what is forecast is a run of as many operations that keeps to them.
 
-    Raises RecipeError if it is of another recipe, if
-    the recipe is given in minutes, or if the run has begun.
+    Raises RecipeError if it is of another recipe, if the recipe is given in minutes, or if the run has begun.
     """
     _check_before(directory)
     climbed, rungs = read_ladder(ladder)
