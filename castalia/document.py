@@ -98,13 +98,15 @@ class Part:
     """One thing said: text, an image, speech, or a call.
 
     `author` says who said it; `learned` whether the model is taught to say it; `thought` whether it belongs to the
-    assistant's thinking rather than to its answer.
+    assistant's thinking rather than to its answer; `spelled` whether a text is taken letter by letter, as one writes a
+    word that was spelled to one, known or not.
     """
 
     content: Content
     author: Author = "user"
     learned: bool = False
     thought: bool = False
+    spelled: bool = False
 
 
 @dataclass(frozen=True)

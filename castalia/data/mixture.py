@@ -15,7 +15,7 @@ from castalia.tasks.effort import EFFORTS, Effort, limit, tell
 from castalia.tasks.merging import Explorer, alongside, sending
 from castalia.tasks.steps import CELL, NOTHING
 from castalia.tasks.task import Split, Task
-from castalia.tasks.wording import reword
+from castalia.tasks.wording import restated, reword
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,8 @@ class DataConfig:
     media: dict[str, float] = field(default_factory=lambda: {"text": 1.0})
     """How questions are asked: as text, by (synthetic) voice, or written inside the picture."""
     reworded: float = 0.0
-    """Share of documents whose questions are asked in other words, and as people type."""
+    """Share of documents whose questions are asked in other words, and as people type; thoughts then begin with the
+    plain ones, as they do where a question is heard or read from a picture."""
     acting: float = 0.0
     """Share of documents that are told they may act: mark, draw, reckon by calculator. Where there is no answer without
     acting, as in ``search``, all do."""
@@ -108,7 +109,10 @@ class Mixture:
                 return tell(effort, agents=True) + limit(sending(task, example, generator), effort)
             effort = self._effort(generator, acting)
             made = alongside(task, example, generator, acting=acts) if several else task.trace(example, acting=acts)
-            if not several and self.config.reworded > 0 and generator.random() < self.config.reworded:
+            other_words = not several and self.config.reworded > 0 and generator.random() < self.config.reworded
+            if other_words or medium != "text":
+                made = restated(made)
+            if other_words:
                 made = reword(made, generator)
             if medium != "text":
                 from castalia.tasks.asking import present

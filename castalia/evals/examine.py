@@ -82,7 +82,7 @@ class Examination:
                 total.correct + tally.correct,
                 total.chance + tally.chance,
             )
-        for rows in families.values():
+        for family, rows in families.items():
             for difficulty, row in rows.items():
                 right = self.right.get((family, int(difficulty)), "")
                 rows[difficulty] = row["total"].to_json() | {"right": right, "kinds": row["kinds"]}

@@ -118,7 +118,8 @@ class _Builder:
                 self.token("think", weight)
             self.thinking = weight if part.thought else None
         if isinstance(content, str):
-            self.text(self.perception.tokenizer.encode(content), weight)
+            tokenizer = self.perception.tokenizer
+            self.text(tokenizer.spell(content) if part.spelled else tokenizer.encode(content), weight)
         elif isinstance(content, Image):
             self.image(content)
         elif isinstance(content, Speech):

@@ -119,6 +119,10 @@ class Tokenizer:
         """Return the ids of `text`, never a special one. Lone surrogates, which no UTF-8 can hold, become U+FFFD."""
         return list(self._remembered(text) if len(text) <= SHORT else self._encode(text))
 
+    def spell(self, text: str) -> list[int]:
+        """Return the ids of the bytes of `text`, none of them merged: decoded they are the same text."""
+        return [self._core.token_to_id(_SIGN_OF[byte]) for byte in _valid(text).encode()]
+
     def _encode(self, text: str) -> tuple[int, ...]:
         return tuple(self._core.encode(_valid(text), add_special_tokens=False).ids)
 
@@ -152,6 +156,7 @@ def _byte_signs() -> dict[str, int]:
 
 
 _BYTE_OF = _byte_signs()
+_SIGN_OF = {byte: sign for sign, byte in _BYTE_OF.items()}
 
 
 def _valid(text: str) -> str:

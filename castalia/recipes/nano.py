@@ -18,19 +18,19 @@ def recipe() -> Recipe:
         model=ModelConfig(width=160, layers=4, heads=5),
         data=DataConfig(
             mixture={
-                "digits": 1.3, "speech": 1.5, "charts": 2.0, "scenes": 1.2, "mazes": 1.8, "countdown": 1.6, "sums": 0.8,
+                "digits": 1.5, "speech": 1.5, "charts": 1.8, "scenes": 1.4, "mazes": 2.0, "countdown": 1.6, "sums": 0.9,
                 "captions": 0.7, "talk": 0.3, "prose": 0.4,
             },
-            difficulties=(1, 1, 2, 2, 3, 3, 4),
-            media={"text": 0.84, "voice": 0.08, "picture": 0.08},
-            reworded=0.2,
+            difficulties=(1, 1, 2, 2, 3, 3, 3, 4),
+            media={"text": 0.78, "voice": 0.12, "picture": 0.1},
+            reworded=0.3,
             acting=0.4,
             acting_in=("mazes", "countdown", "sums"),
             efforts={"none": 0.08, "minimal": 0.04, "low": 0.08, "medium": 0.6, "high": 0.2},
             merging=0.1,
         ),
         feed=Feed(rows=8, length=384, streams=2),
-        training=TrainingConfig(steps=10_000, other_lr=0.01),
+        training=TrainingConfig(steps=16_000, other_lr=0.01),
     )  # fmt: skip
 
 

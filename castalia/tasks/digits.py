@@ -13,6 +13,7 @@ from castalia.document import Document, Image, Part
 from castalia.errors import TaskError
 from castalia.tasks.drawing import WHITE, Colour
 from castalia.tasks.material import Handwriting
+from castalia.tasks.steps import tallied
 from castalia.tasks.task import Example, Question, Score, Split, generator, score_exact, trace
 
 CELL = 32
@@ -292,7 +293,8 @@ def _count(rng: random.Random, count: int) -> tuple[list[int], Question]:
     digits = [digit] * answer + rng.choices(others, k=count - answer)
     rng.shuffle(digits)
     wording = _word("count", rng, digit=digit)
-    return digits, Question(wording, str(answer), "count", spaced(digits), 1 / (most + 1))
+    thoughts = tallied(map(str, digits), str(digit))
+    return digits, Question(wording, str(answer), "count", thoughts, 1 / (most + 1))
 
 
 Asking = Callable[[random.Random, int], tuple[list[int], Question]]

@@ -12,7 +12,7 @@ ENDING, SHORTEST = 2, 5
 """Words that are left out at the end of a passage, and words it must have at least."""
 LONGEST = 140
 """Characters: longer passages are cut after a word."""
-ASKED = 8
+ASKED = 3
 """Of so many passages one is asked about where they are learned from; the others are just read to their end."""
 
 

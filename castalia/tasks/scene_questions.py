@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from castalia.document import Call
 from castalia.tasks.drawing import PALETTE
-from castalia.tasks.steps import call, mark
+from castalia.tasks.steps import call, mark, tallied
 from castalia.tasks.task import Question
 
 WORDINGS: dict[str, tuple[str, ...]] = {
@@ -148,7 +148,7 @@ def _word(kind: str, rng: random.Random, **names: str) -> str:
 
 def _count(scene: Scene, rng: random.Random) -> Question:
     things = scene.things
-    thoughts = _numbered([thing.colour for thing in things])
+    thoughts = ", ".join(f"{thing.colour} {number}" for number, thing in enumerate(things, 1))
     chance = 1 / scene.counts
     return Question(_word("count", rng), str(len(things)), "count", thoughts, chance, steps=_marked(things))
 
@@ -157,14 +157,11 @@ def _count_some(scene: Scene, rng: random.Random) -> Question:
     found = [thing for thing in scene.things if scene.some in (thing.shape, thing.colour)]
     by_colour = scene.some in PALETTE
     some = f"{scene.some} things" if by_colour else _plural(scene.some)
-    thoughts = _numbered([thing.shape if by_colour else thing.colour for thing in found])
+    # All are gone through, not those alone that count: each is then just the one that stands next.
+    thoughts = tallied((thing.colour if by_colour else thing.shape for thing in scene.things), scene.some)
     chance = 1 / (scene.most_some + 1)
     text = _word("count some", rng, some=some)
-    return Question(text, str(len(found)), "count some", thoughts or "none", chance, steps=_marked(found))
-
-
-def _numbered(names: list[str]) -> str:
-    return ", ".join(f"{name} {number}" for number, name in enumerate(names, 1))
+    return Question(text, str(len(found)), "count some", thoughts, chance, steps=_marked(found))
 
 
 def _marked(things: Sequence[Thing]) -> tuple[Call, ...]:
@@ -213,7 +210,10 @@ def _size(scene: Scene, rng: random.Random) -> Question | None:
 
 
 def _present(scene: Scene, rng: random.Random) -> Question | None:
-    """Ask for something that is there, or for one whose colour and shape are both there, but not in one thing."""
+    """Ask for something that is there, or for one whose colour and shape are both there, but not in one thing.
+
+    Thoughts name the colours in which the shape is there.
+    """
     there = {(thing.shape, thing.colour) for thing in scene.things}
     shapes, colours = {shape for shape, _ in there}, {colour for _, colour in there}
     mixed = [kind for kind in scene.kinds if kind[0] in shapes and kind[1] in colours and kind not in there]
@@ -221,7 +221,8 @@ def _present(scene: Scene, rng: random.Random) -> Question | None:
         return None  # with nothing to mistake it for, the answer would always be yes
     answer, kinds = rng.choice((("yes", sorted(there)), ("no", mixed)))
     shape, colour = rng.choice(kinds)
-    return Question(_word("present", rng, a=f"{colour} {shape}"), answer, "present", "", 0.5)
+    thoughts = ", ".join(thing.colour for thing in scene.things if thing.shape == shape)
+    return Question(_word("present", rng, a=f"{colour} {shape}"), answer, "present", thoughts, 0.5)
 
 
 def _two(scene: Scene, axis: int, rng: random.Random) -> tuple[Thing, Thing] | None:
@@ -232,14 +233,16 @@ def _two(scene: Scene, axis: int, rng: random.Random) -> tuple[Thing, Thing] | N
 
 
 def _side(scene: Scene, rng: random.Random) -> Question | None:
+    """Ask whether one thing is on that side of another; thoughts name which of the two is further there."""
     side, (axis, sign) = rng.choice(list(SIDES.items()))
     two = _two(scene, axis, rng)
     if two is None:
         return None
     a, b = two
-    answer = "yes" if (a.middle[axis] - b.middle[axis]) * sign > 0 else "no"
+    further = max(two, key=lambda thing: thing.middle[axis] * sign)
+    answer = "yes" if further is a else "no"
     text = _word("side", rng, a=a.name, b=b.name, side=side)
-    return Question(text, answer, "side", "", 0.5, steps=_related(a, b, axis))
+    return Question(text, answer, "side", further.name, 0.5, steps=_related(a, b, axis))
 
 
 def _which_side(scene: Scene, rng: random.Random) -> Question | None:
@@ -286,4 +289,5 @@ def _between(scene: Scene, rng: random.Random) -> Question | None:
 
 def _odd(scene: Scene, rng: random.Random) -> Question | None:
     odd = scene.sole()
-    return Question(_word("odd", rng), odd[0].name, "odd", "", 1 / len(scene.things)) if odd else None
+    thoughts = ", ".join(thing.name for thing in scene.things)
+    return Question(_word("odd", rng), odd[0].name, "odd", thoughts, 1 / len(scene.things)) if odd else None

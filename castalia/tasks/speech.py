@@ -4,7 +4,8 @@ import random
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from string import ascii_lowercase
 
 import numpy as np
 
@@ -88,6 +89,12 @@ END_LETTERS = {"first": 0, "last": -1}
 Made = tuple[list[np.ndarray], list[Question]]
 """Pieces of sound to be joined, and questions about the whole."""
 
+WORDS_APART = 5
+"""Of so many words one is held out."""
+
+INVENTED = 0.5
+"""Share of the spelled words in training that are letters at random."""
+
 FASTEST = 0.08
 """How much faster or slower training makes a voice, at most."""
 
@@ -104,8 +111,8 @@ class Voice:
 class SpokenPrompts:
     """Recorded human speech: digits in a row, spelled words, two numbers to add, which language, transcription.
 
-    Digits, letters and numbers are clips of one speaker, joined with short gaps; training changes gain and speed and
-    adds a little noise. Difficulty 1 says two English digits or spells two letters, 3 up to four in three languages;
+    Digits, letters and numbers are clips of one speaker, joined with short gaps; training changes gain and speed, adds
+    a little noise, and spells words that are none, too, so that it is the letters that are listened to. Difficulty 1 says two English digits or spells two letters, 3 up to four in three languages;
     from 4 on whole prompts are transcribed, longer as it grows.
 
     Splits. Each speaker says each digit and letter on one recording only, so for joined sounds it is what is said that
@@ -137,7 +144,7 @@ class SpokenPrompts:
             raise TaskError("speech: there are no clips to train on")
         self._words = {
             (length, side): [
-                word for word in WORDS.split() if len(word) == length and held_out(f"word {word}", 5) == side
+                word for word in WORDS.split() if len(word) == length and held_out(f"word {word}", WORDS_APART) == side
             ]
             for length in range(2, 9)
             for side in (False, True)
@@ -239,9 +246,11 @@ class SpokenPrompts:
         length = rng.randint(level.fewest, level.most)
         sides = (False, True) if split == "out_of_range" else (split == "held_out",)
         word = rng.choice([word for side in sides for word in self._words[length, side]])
+        if split == "train" and rng.random() < INVENTED:
+            word = _invented(length, rng)
         ordinal, place = rng.choice(list(END_LETTERS.items()))
         questions = [
-            _ask("spell", rng, word, " ".join(word)),
+            replace(_ask("spell", rng, word, " ".join(word)), spelled=True),
             _ask("letter", rng, word[place], chance=self._letter_chance, ordinal=ordinal),
         ]
         return [self._load(voice.letters[letter]) for letter in word], questions
@@ -278,6 +287,14 @@ class SpokenPrompts:
                 self._decoded.clear()
             self._decoded[name] = clip.load()
         return self._decoded[name]
+
+
+def _invented(length: int, rng: random.Random) -> str:
+    """Draw letters at random that are no held-out word."""
+    while True:
+        word = "".join(rng.choices(ascii_lowercase, k=length))
+        if not held_out(f"word {word}", WORDS_APART):
+            return word
 
 
 def _allowed(label: str, split: Split) -> bool:

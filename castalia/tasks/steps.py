@@ -1,6 +1,7 @@
-"""Steps: reference thoughts that act. How families write calls, and name places in their pictures."""
+"""Steps of reference thoughts: how families count, write calls, and name places in their pictures."""
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from castalia.document import Call, Part
@@ -15,6 +16,15 @@ Step = str | Call | Part
 
 NOTHING = "-"
 """What an agent concludes that has found nothing."""
+
+
+def tallied(names: Iterable[str], wanted: str) -> str:
+    """Return `names` one after the other, those that are `wanted` counted: ``red 1, blue, red 2``."""
+    words, number = [], 0
+    for name in names:
+        number += name == wanted
+        words.append(f"{name} {number}" if name == wanted else name)
+    return ", ".join(words)
 
 
 def call(name: str, *arguments: Any) -> Call:

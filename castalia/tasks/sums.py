@@ -34,9 +34,9 @@ LEVELS = {
     10: Level(7, (4, 3), divided=6, divisor=2, chain=6),
 }
 WORDINGS = {
-    "plus": ("{a}+{b}=", "What is {a}+{b}?", "Add {a} and {b}."),
-    "minus": ("{a}-{b}=", "What is {a}-{b}?", "Take {b} from {a}."),
-    "times": ("{a}*{b}=", "What is {a}*{b}?", "Multiply {a} by {b}."),
+    "plus": ("{a}+{b}=", "What is {a}+{b}?", "Add {a} and {b}.", "What is {a} plus {b}?"),
+    "minus": ("{a}-{b}=", "What is {a}-{b}?", "Take {b} from {a}.", "What is {a} minus {b}?"),
+    "times": ("{a}*{b}=", "What is {a}*{b}?", "Multiply {a} by {b}.", "What is {a} times {b}?"),
     "quotient": ("{a}//{b}=", "What is {a}//{b}?", "How often does {b} go into {a}?"),
     "remainder": ("{a}%{b}=", "What is the remainder of {a}/{b}?", "Divide {a} by {b}: what is left over?"),
     "chain": ("{a}=", "What is {a}?"),

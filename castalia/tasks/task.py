@@ -24,7 +24,8 @@ class Question:
 
     `steps` are reference thoughts that act: words, and calls without what they return; as a whole `Part` where they
     are not to be learned. They stand in place of `thoughts` where a trace acts. `hidden` says that the context as it is
-    first seen does not hold the answer: only what the steps bring to light does.
+    first seen does not hold the answer: only what the steps bring to light does. `spelled` says that the answer is
+    learned letter by letter.
     """
 
     text: str
@@ -35,6 +36,7 @@ class Question:
     facts: dict[str, Any] = field(default_factory=dict)
     steps: tuple[Step, ...] = ()
     hidden: bool = False
+    spelled: bool = False
 
 
 @dataclass(frozen=True)
@@ -126,5 +128,6 @@ def trace(example: Example, *, acting: bool = False) -> Document:
         for thought in question.steps if acting and question.steps else plain:
             kept = isinstance(thought, Part)
             parts.append(thought if kept else Part(thought, "assistant", learned=True, thought=True))
-        parts.append(Part(question.answer, "assistant", learned=acting or not question.hidden))
+        learned = acting or not question.hidden
+        parts.append(Part(question.answer, "assistant", learned=learned, spelled=question.spelled))
     return example.context + Document(tuple(parts))

@@ -1,4 +1,4 @@
-"""Asking in other words: synonyms, ways to begin and to end, and how people type; some only in held-out questions."""
+"""Asking in other words: synonyms, how to begin and end, how people type; some only in held-out questions."""
 
 import random
 import re
@@ -50,30 +50,56 @@ CLOSINGS = (
 
 
 def reworded(text: str, rng: random.Random, split: Split = "train") -> str:
-    """Return `text` asked otherwise; held-out splits always have something in it that training never has."""
+    """Return `text` asked otherwise; held-out splits always have something in it that training never has.
+
+    What is asked about after a colon stays as it is: an answer may have to be one of its words.
+    """
     fresh = split != "train"
-    fits = [(pattern, words[fresh]) for pattern, words in SYNONYMS.items() if re.search(pattern, text)]
+    asked, colon, options = text.partition(": ")
+    fits = [(pattern, words[fresh]) for pattern, words in SYNONYMS.items() if re.search(pattern, asked)]
     rng.shuffle(fits)
     for pattern, words in fits[: rng.choice((0, 1, 1, 2))]:
-        text = re.sub(pattern, rng.choice(words), text, count=1)
+        asked = re.sub(pattern, rng.choice(words), asked, count=1)
     begins, ends = rng.choice(((True, False), (False, True))) if fresh else (rng.random() < 0.4, rng.random() < 0.2)
     if rng.random() < 0.2:
-        text = text.rstrip("?.")
+        asked, options = asked if options else asked.rstrip("?."), options.rstrip("?.")
     if begins:
-        text = f"{rng.choice(OPENINGS[fresh])} {text}"
-    if ends:
-        text = f"{text} {rng.choice(CLOSINGS[fresh])}"
-    return _as_typed(text, rng)
+        asked = f"{rng.choice(OPENINGS[fresh])} {asked}"
+    closing = f" {rng.choice(CLOSINGS[fresh])}" if ends else ""
+    if options:
+        return f"{_as_typed(asked, rng)}{colon}{options}{closing}"
+    return _as_typed(asked + closing, rng)
 
 
 def reword(document: Document, rng: random.Random, split: Split = "train") -> Document:
     """Return `document` with all that the user writes asked otherwise."""
 
     def other(part: Part) -> Part:
-        asked = part.author == "user" and not part.learned and isinstance(part.content, str)
-        return replace(part, content=reworded(part.content, rng, split)) if asked else part
+        return replace(part, content=reworded(str(part.content), rng, split)) if _is_question(part) else part
 
     return Document(tuple(map(other, document)))
+
+
+def restated(document: Document) -> Document:
+    """Return a trace in which every question stands once more, as the first thought of who answers it.
+
+    To be asked in other words, or by voice, after this: then thinking begins with what is wanted, in plain words, and
+    what follows is as if it had been asked so.
+    """
+    parts: list[Part] = []
+    question: str | None = None
+    for part in document:
+        if _is_question(part):
+            question = question or str(part.content)
+        elif question and part.author == "assistant":
+            parts.append(Part(f"{question}\n", "assistant", learned=True, thought=True))
+            question = None
+        parts.append(part)
+    return Document(tuple(parts))
+
+
+def _is_question(part: Part) -> bool:
+    return part.author == "user" and not part.learned and isinstance(part.content, str)
 
 
 def _as_typed(text: str, rng: random.Random) -> str:

@@ -154,3 +154,9 @@ def test_what_is_no_tokenizer_is_refused_with_its_name(tokenizer: Tokenizer, tmp
 def test_very_long_texts_of_one_kind_are_encoded(tokenizer: Tokenizer, unit: str) -> None:
     text = unit * 50_000
     assert tokenizer.decode(tokenizer.encode(text)) == text
+
+
+@given(st.text())
+def test_spelled_text_is_its_bytes_and_decodes_to_itself(tokenizer: Tokenizer, text: str) -> None:
+    ids = tokenizer.spell(text)
+    assert len(ids) == len(text.encode()) and tokenizer.decode(ids) == text

@@ -1,6 +1,7 @@
 """Scenes: answers follow from the things in the picture, are balanced, and splits never meet."""
 
 import math
+import re
 from collections import Counter, defaultdict
 from itertools import product
 
@@ -75,17 +76,20 @@ def test_answers_are_true_of_the_picture(shown: list[Scene]) -> None:
                 assert int(answer) == len(things) == len(question.thoughts.split(", "))
             elif question.kind == "count some":
                 found = [t for t in things if f"{t.colour} " in text or f" {t.shape}" in text]
-                assert int(answer) == len(found)
+                assert int(answer) == len(found) == len(re.findall(r"\d", question.thoughts))
+                assert len(question.thoughts.split(", ")) == len(things)
             elif question.kind == "colour":
                 assert [t.colour for t in things if f" {t.shape}" in text] == [answer]
             elif question.kind == "shape":
                 assert [t.shape for t in things if t.colour in text] == [answer]
             elif question.kind == "present":
                 assert (answer == "yes") == any(name in text for name in names)
+                assert (answer == "yes") == any(colour in text for colour in question.thoughts.split(", "))
             elif question.kind == "side":
                 a, b = mentioned(question, things)
                 true = {"left of": a.x < b.x, "right of": a.x > b.x, "above": a.y < b.y, "below": a.y > b.y}
                 assert (answer == "yes") == next(value for side, value in true.items() if side in text)
+                assert question.thoughts == (a if answer == "yes" else b).name
             elif question.kind in ("which side", "outermost"):
                 among = mentioned(question, things) if question.kind == "which side" else things
                 keys = {"left": lambda t: t.x, "right": lambda t: -t.x, "up": lambda t: t.y, "down": lambda t: -t.y}

@@ -9,7 +9,7 @@ import pytest
 from castalia.document import SAMPLE_RATE
 from castalia.errors import TaskError
 from castalia.tasks.material import Clip
-from castalia.tasks.speech import HELD_BACK, LANGUAGES, LEVELS, WORDINGS, SpokenPrompts
+from castalia.tasks.speech import HELD_BACK, LANGUAGES, LEVELS, WORDINGS, WORDS, SpokenPrompts
 from castalia.tasks.task import DIFFICULTIES, SPLITS, Example
 
 PHRASES = ("please hold", "your call", "try again later", "the line is busy", "good evening to all of you")
@@ -121,3 +121,12 @@ def test_a_transcription_is_worth_its_share_of_right_words(task: SpokenPrompts) 
     assert task.score(example, "try again", index).value == pytest.approx(2 / 3)
     assert task.score(example, "", index).value == 0.0
     assert task.score(example, "try again later " * 10_000, index).value == 0.0
+
+
+def test_words_are_learned_letter_by_letter_and_training_spells_what_is_no_word_too(task: SpokenPrompts) -> None:
+    known = set(WORDS.split())
+    for split, has_unknown in (("train", True), ("held_out", False)):
+        spelled = [q for seed in range(200) for q in task.sample(seed, 1, split).questions if q.kind == "spell"]
+        assert all(question.spelled and "".join(question.thoughts.split()) == question.answer for question in spelled)
+        assert any(question.answer in known for question in spelled)
+        assert any(question.answer not in known for question in spelled) == has_unknown

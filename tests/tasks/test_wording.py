@@ -6,7 +6,7 @@ import pytest
 
 from castalia.document import Document, Image, Part
 from castalia.tasks.asking import blank
-from castalia.tasks.wording import CLOSINGS, OPENINGS, reword, reworded
+from castalia.tasks.wording import CLOSINGS, OPENINGS, restated, reword, reworded
 
 QUESTIONS = ("Which is larger, A or B?", "How many steps from S to G?", "Make 24 from 2, 3, 4.", "72-32=", "Read E.")
 
@@ -42,3 +42,28 @@ def test_only_what_the_user_writes_changes() -> None:
     changed = [reword(document, random.Random(seed)) for seed in range(20)]
     assert any(parts.parts[1].content != document.parts[1].content for parts in changed)
     assert all((parts.parts[0], parts.parts[2]) == (document.parts[0], document.parts[2]) for parts in changed)
+
+
+def test_what_is_to_be_chosen_from_stays_as_it_is_written() -> None:
+    options = "angina pectoris, the wound?"
+    for seed in range(100):
+        for split in ("train", "held_out"):
+            assert options.rstrip("?") in reworded(f"Which end: {options}", random.Random(seed), split)
+
+
+def test_thoughts_begin_with_the_plain_question_once_it_is_asked_otherwise() -> None:
+    question, other = Part("Which digit is this?", "user"), Part("Add 2 to it.", "user")
+    thought, answers = Part("7+2=9", "assistant", True, True), [Part(x, "assistant", True) for x in ("7", "9")]
+    picture = Part(blank(), "user")
+    document = Document((picture, question, answers[0], other, thought, answers[1]))
+    plain = [Part(f"{part.content}\n", "assistant", learned=True, thought=True) for part in (question, other)]
+    made = restated(document).parts
+    assert made == (picture, question, plain[0], answers[0], other, plain[1], thought, answers[1])
+    assert [part for part in reword(Document(made), random.Random(0)) if part.author == "assistant"] == [
+        plain[0], answers[0], plain[1], thought, answers[1],
+    ]  # fmt: skip
+
+
+def test_a_prompt_has_nothing_restated() -> None:
+    document = Document((Part(blank(), "user"), Part("Which digit is this?", "user")))
+    assert restated(document).parts == document.parts
