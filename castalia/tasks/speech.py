@@ -112,8 +112,9 @@ class SpokenPrompts:
     """Recorded human speech: digits in a row, spelled words, two numbers to add, which language, transcription.
 
     Digits, letters and numbers are clips of one speaker, joined with short gaps; training changes gain and speed, adds
-    a little noise, and spells words that are none, too, so that it is the letters that are listened to. Difficulty 1 says two English digits or spells two letters, 3 up to four in three languages;
-    from 4 on whole prompts are transcribed, longer as it grows.
+    a little noise, and spells words that are none, too, so that it is the letters that are listened to. Difficulty 1
+    says two English digits or spells two letters, 3 up to four in three languages; from 4 on whole prompts are
+    transcribed, longer as it grows.
 
     Splits. Each speaker says each digit and letter on one recording only, so for joined sounds it is what is said that
     is held out: a row of digits, a pair of numbers or a word (by a hash of its label, whatever voice says it) is either

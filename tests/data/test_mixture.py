@@ -138,6 +138,16 @@ def test_agents_are_sent_out_only_where_there_is_effort_enough_to_act(mix: Calla
     assert len(sending) > 40 and set(sending) == {"agents", "high agents"}
 
 
+def test_thoughts_begin_with_the_question_where_it_is_asked_otherwise(mix: Callable[..., Mixture]) -> None:
+    task = build_task("sums")
+    for settings in ({"reworded": 1.0}, {"media": {"picture": 1}}, {}):
+        mixture = mix({"sums": 1.0}, difficulties=(1,), **settings)
+        for index in range(20):
+            question = task.sample(index, 1).questions[0]
+            said = [part.content for part in mixture.document(index) if part.author == "assistant"]
+            assert (said[0] == f"{question.text}\n") == bool(settings) and said[-1] == question.answer
+
+
 def test_settings_that_cannot_work_are_refused() -> None:
     with pytest.raises(RecipeError, match=r"perception\.max_side=256"):
         Mixture(DataConfig({"search": 1.0}), build_task)
