@@ -1,4 +1,4 @@
-"""Asking in other words: synonyms, how to begin and end, how people type; some only in held-out questions."""
+"""Asking in other words: synonyms, ways to begin and to end, and how people type; some only in held-out questions."""
 
 import random
 import re
