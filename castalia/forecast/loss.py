@@ -25,24 +25,28 @@ class BentPower:
 
     A floor bends it upwards, a family that is just being learned downwards. Four sizes hardly tell which, so a bend is
     held to be small, as likely either way, until points say otherwise (ridge: β ~ N(0, `BEND`²) beside their noise).
-    `reach` is the largest compute that is fitted. Where it would turn upwards it stays as low as it was.
+    `reach` is the largest compute that is fitted. Beyond it γ stands in place of β: a floor stays and bends on, but who
+    has been learning faster and faster is expected to go on as fast (a damped trend; Gardner & McKenzie 1985), γ = 0.
+    Where the law would turn upwards it stays as low as it was.
     """
 
     reach: float = 1.0
     held: float = 0.0
     """What β is held to be."""
+    onward: float = 0.0
+    """The share of a bend downwards that goes on beyond `reach`."""
     name: ClassVar[str] = "power law that may bend"
-    parameters: ClassVar[tuple[str, ...]] = ("log_A", "alpha", "beta")
+    parameters: ClassVar[tuple[str, ...]] = ("log_A", "alpha", "beta", "gamma")
     free: ClassVar[int] = 2
     in_logs: ClassVar[bool] = True
 
     def at(self, parameters_P: Values, x: Values) -> Values:
         """Return the loss at every compute, [N]."""
-        log_amount, alpha, beta = parameters_P
+        log_amount, alpha, beta, gamma = parameters_P
         logs = np.log(x / self.reach)
-        if beta > 0:
-            logs = np.minimum(logs, alpha / (2 * beta))
-        return np.exp(log_amount - alpha * logs + beta * logs**2)
+        if gamma > 0:
+            logs = np.minimum(logs, max(0.0, alpha) / (2 * gamma))
+        return np.exp(log_amount - alpha * logs + np.where(logs < 0, beta, gamma) * logs**2)
 
     def solve(self, x: Values, y_N: Values, near_P: Values | None = None) -> Values:
         """Return the parameters."""
@@ -52,11 +56,15 @@ class BentPower:
         noise = np.sqrt(((rows_NP[:, :2] @ straight - np.log(y_N)) ** 2).sum() / max(1, len(y_N) - 2))
         prior = [0.0, 0.0, noise / BEND]
         found, *_ = np.linalg.lstsq(np.vstack([rows_NP, prior]), np.append(np.log(y_N), self.held * noise / BEND))
-        return found
+        return np.append(found, found[2] * (1.0 if found[2] > 0 else self.onward))
 
     def redrawn(self, parameters_P: Values, rng: np.random.Generator) -> "BentPower":
-        """Return the form for a resample: β is held to be about what was found, give or take `BEND`."""
-        return replace(self, held=float(parameters_P[2] + BEND * rng.standard_normal()))
+        """Return the form for a resample: β is held to be about what was found, give or take `BEND`.
+
+        In three of four it bends on, downwards too: then intervals hold laws that do and such that do not.
+        """
+        held = float(parameters_P[2] + BEND * rng.standard_normal())
+        return replace(self, held=held, onward=float(rng.random() < 0.75))
 
 
 @dataclass(frozen=True)

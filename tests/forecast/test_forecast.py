@@ -156,7 +156,8 @@ def test_power_laws_that_bend_either_way_are_inside_their_intervals_as_often_as_
     inside = 0
     for seed in range(60):
         rng = np.random.default_rng(seed)
-        truth = np.array([0.0, 0.3, rng.normal(0, BEND) if bend is None else bend])
+        bent = rng.normal(0, BEND) if bend is None else bend
+        truth = np.array([0.0, 0.3, bent, bent])
         found = fit(form, compute_N, form.at(truth, compute_N) * np.exp(rng.normal(0, 0.02, 12)), resamples=100)
         low, high = found.interval(target, of_runs=True)
         inside += low[0] <= form.at(truth, target)[0] * np.exp(rng.normal(0, 0.02)) <= high[0]
@@ -165,8 +166,20 @@ def test_power_laws_that_bend_either_way_are_inside_their_intervals_as_often_as_
 
 def test_a_power_law_never_turns_upwards() -> None:
     form = BentPower(1.0)
-    losses = form.at(np.array([0.0, 0.1, 0.05]), np.geomspace(1, 1e6, 50))
+    losses = form.at(np.array([0.0, 0.1, 0.05, 0.05]), np.geomspace(1, 1e6, 50))
     assert (np.diff(losses) <= 0).all() and losses[-1] == losses[-2]
+
+
+def test_a_floor_stays_and_who_learned_faster_and_faster_is_expected_to_go_on_as_fast() -> None:
+    compute_N, beyond_N = np.geomspace(1e10, 1e12, 8), np.array([1e13, 1e14])
+    form, noise_N = BentPower(1e12), np.random.default_rng(0).normal(0, 0.001, 8)
+    floor, faster = (np.array([0.0, 0.3, beta, beta]) for beta in (0.01, -0.03))
+    found = fit(form, compute_N, form.at(floor, compute_N) * np.exp(noise_N))
+    assert found.at(beyond_N) == pytest.approx(form.at(floor, beyond_N), rel=0.1)
+    found = fit(form, compute_N, form.at(faster, compute_N) * np.exp(noise_N))
+    assert found.at(beyond_N) == pytest.approx([10**-0.3, 100**-0.3], rel=0.1)
+    low_N, high_N = found.interval(beyond_N)
+    assert (low_N < form.at(faster, beyond_N)).all() and (found.at(beyond_N) < high_N).all(), "it may as well bend on"
 
 
 def test_answers_are_right_where_there_is_no_loss() -> None:
@@ -179,7 +192,7 @@ def test_answers_are_right_where_there_is_no_loss() -> None:
 def test_two_families_of_which_one_run_knew_more_are_drawn_together() -> None:
     compute_N, noise_N = np.geomspace(1e10, 1e12, 6), np.random.default_rng(0).normal(0, 0.05, 6)
     form = BentPower(1e12)
-    losses_N = form.at(np.array([0.0, 0.3, 0.0]), compute_N)
+    losses_N = form.at(np.array([0.0, 0.3, 0.0, 0.0]), compute_N)
     same, opposite = (fit(form, compute_N, losses_N * np.exp(sign * noise_N)) for sign in (1, -1))
     levels = [one.resampled_RP[:, 0] - one.parameters_P[0] for one in (same, opposite)]
     assert np.corrcoef(*levels)[0, 1] < -0.9
