@@ -18,6 +18,9 @@ POLISHED = 3
 BEND = 0.05
 """How much ladders bend: the standard deviation of β, by the first ladders that were checked (docs/log.md)."""
 
+ONWARD = 0.75
+"""Share of resamples in which a bend downwards goes on: of simulated ladders intervals then hold what they claim."""
+
 
 @dataclass(frozen=True)
 class BentPower:
@@ -61,10 +64,10 @@ class BentPower:
     def redrawn(self, parameters_P: Values, rng: np.random.Generator) -> "BentPower":
         """Return the form for a resample: β is held to be about what was found, give or take `BEND`.
 
-        In three of four it bends on, downwards too: then intervals hold laws that do and such that do not.
+        In most it bends on, downwards too: so intervals hold laws that do and such that do not.
         """
         held = float(parameters_P[2] + BEND * rng.standard_normal())
-        return replace(self, held=held, onward=float(rng.random() < 0.75))
+        return replace(self, held=held, onward=float(rng.random() < ONWARD))
 
 
 @dataclass(frozen=True)
