@@ -18,6 +18,8 @@ from castalia.errors import CastaliaError, DataError, DocumentError
 
 DOCUMENTS, OFFSETS, SUMMARY = "documents.jsonl", "offsets.npy", "dataset.json"
 FORMAT = 1
+FLAGS = ("learned", "thought", "spelled")
+"""What is written down of a part beside its content and author, where it is so."""
 KEPT = ("source", "licence", "license")
 """Fields of a line, beside its messages, that say where a document comes from; ``license`` is kept as ``licence``."""
 
@@ -126,7 +128,7 @@ class DocumentDataset:
             content = Call(part["call"], part["arguments"])
         else:
             content = part["text"]
-        return Part(content, part["author"], part.get("learned", False), part.get("thought", False))
+        return Part(content, part["author"], **{name: part.get(name, False) for name in FLAGS})
 
 
 def _lines(file: Path) -> Iterator[tuple[int, bytes]]:
@@ -165,7 +167,7 @@ def _part_record(part: Part, media: MediaWriter) -> dict[str, Any]:
         record = {"call": content.name, "arguments": content.arguments}
     else:
         record = {"text": content}
-    flags = {name: True for name in ("learned", "thought") if getattr(part, name)}
+    flags = {name: True for name in FLAGS if getattr(part, name)}
     return {"author": part.author} | flags | record
 
 

@@ -17,9 +17,8 @@ POLISHED = 3
 """How many of the best of these are polished."""
 BEND = 0.05
 """How much ladders bend: the standard deviation of β, by the first ladders that were checked (docs/log.md)."""
-
 ONWARD = 0.75
-"""Share of resamples in which a bend downwards goes on: of simulated ladders intervals then hold what they claim."""
+"""Share of resamples in which a bend downwards goes on: of simulated ladders 78 to 95 % then lie in intervals of 90."""
 
 
 @dataclass(frozen=True)

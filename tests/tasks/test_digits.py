@@ -1,5 +1,6 @@
 """Digits: the right handwriting on the right side, questions with one right answer."""
 
+import re
 from collections import Counter
 from itertools import product
 
@@ -81,6 +82,17 @@ def test_all_kinds_and_wordings_occur_and_yes_is_as_frequent_as_no(task: Digits)
     assert 0.8 < said["yes"] / said["no"] < 1.25
     largest = Counter(q.answer for q in questions if q.kind == "largest")
     assert max(largest.values()) < 0.25 * largest.total()
+
+
+def test_counting_goes_through_all_digits_and_counts_those_that_are_meant(task: Digits) -> None:
+    questions = [q for seed in range(200) for q in task.sample(seed, 4).questions if q.kind == "count"]
+    for question in questions:
+        *_, wanted = re.findall(r"\d", question.text)
+        steps = [step.split(" ") for step in question.thoughts.split(", ")]
+        counted = [step[1] for step in steps if len(step) == 2]
+        assert counted == [str(n + 1) for n in range(int(question.answer))] and 3 <= len(steps) <= 4
+        assert all((digit == wanted) == bool(number) for digit, *number in steps)
+    assert len(questions) > 10
 
 
 def test_out_of_range_is_in_colours_and_training_is_grey(task: Digits) -> None:
