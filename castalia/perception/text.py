@@ -49,6 +49,8 @@ class Tokenizer:
         # "Encode special tokens" is the library's name for reading them as the plain text they are in a user's text.
         core.encode_special_tokens = True
         self._core = core
+        vocabulary = core.get_vocab()
+        self._byte_ids = {byte: vocabulary[sign] for byte, sign in _SIGN_OF.items() if sign in vocabulary}
         self._remembered = lru_cache(REMEMBERED)(self._encode)
         self.vocab_size: int = core.get_vocab_size()
 
@@ -121,7 +123,7 @@ class Tokenizer:
 
     def spell(self, text: str) -> list[int]:
         """Return the ids of the bytes of `text`, none of them merged: decoded they are the same text."""
-        return [self._core.token_to_id(_SIGN_OF[byte]) for byte in _valid(text).encode()]
+        return [self._byte_ids[byte] for byte in _valid(text).encode()]
 
     def _encode(self, text: str) -> tuple[int, ...]:
         return tuple(self._core.encode(_valid(text), add_special_tokens=False).ids)
