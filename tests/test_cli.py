@@ -302,7 +302,7 @@ def test_an_example_of_a_family_can_be_seen_and_asked_about(
 
 def test_the_main_job_at_its_smallest_ends_with_a_report_a_table_and_an_answer(tmp_path: Path, drawn: Path) -> None:
     directory = tmp_path / "run"
-    job = ["run", "pocket", "--minutes", "1.5", "--questions", "5", "--out", directory]
+    job = ["run", "pocket", "--minutes", "3", "--questions", "5", "--out", directory]
     said = castalia(*job)
     assert said.status == 0, said.err
     assert "Traceback" not in said.out + said.err
@@ -320,9 +320,9 @@ def test_the_main_job_at_its_smallest_ends_with_a_report_a_table_and_an_answer(t
     asked = castalia(*words, "--image", drawn)
     assert (asked.status, asked.err) == (0, "")
     assert asked.out == load(directory).ask(words[2], image=drawn) + "\n"
-    # After some thirty steps its answer may be empty, as it was on a busy machine; it has thought something then.
-    written = json.loads(castalia(*words, "--json").out)
-    assert written["thoughts"] or written["answer"]
+    # After so short a school one answer may be empty: of several not all are.
+    others = (words[2], "Make 7 from 3, 4.", "Make 12 from 3, 4.", "Make 9 from 4, 5.")
+    assert asked.out.strip() or any(load(directory).ask(text).strip() for text in others)
 
     metrics = (directory / "metrics.jsonl").read_bytes()
     checkpoints = sorted(os.listdir(directory / "checkpoints"))
