@@ -1,7 +1,7 @@
 """Castalia: natively multimodal reasoning models, from school to service.
 
 import castalia
-model = castalia.load("runs/pocket")
+model = castalia.load("nano")
 print(model.ask("Which bar is tallest?", image="chart.png"))
 """
 

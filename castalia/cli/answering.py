@@ -7,9 +7,8 @@ from typing import Annotated, Literal
 
 import tyro
 
-from castalia.cli.learning import RUNS
 from castalia.errors import CastaliaError
-from castalia.shipped import DEFAULT, find_run, is_run, shipped
+from castalia.shipped import find_run, is_run
 from castalia.tasks.effort import Effort
 
 
@@ -32,9 +31,9 @@ def ask(
     """Ask a model a question, about pictures and sounds if you like.
 
     $ castalia ask "Make 24 from 2, 3, 4."
-    $ castalia ask runs/pocket "Which is largest?" --image chart.png
-    $ castalia ask runs/pocket "What is said?" --speech words.ogg
-    $ castalia ask runs/pocket "Make 24 from 2, 3, 4." --effort high --contemplate 8 --show thoughts
+    $ castalia ask "Which is largest?" --image chart.png
+    $ castalia ask "What is said?" --speech words.ogg
+    $ castalia ask "Make 24 from 2, 3, 4." --effort high --contemplate 8 --show thoughts
     $ castalia ask runs/pocket "Make 24 from 2, 3, 4." --actions agents --show thoughts
 
     Args:
@@ -146,7 +145,7 @@ def serve(
     On this machine alone no key is needed; for others make one first (castalia keys create NAME).
 
     Args:
-        run: run directory (default: the model that comes with the package, or the newest in runs/).
+        run: run directory, or a model that comes with the package (default: the one that does).
         host: address to listen at; 0.0.0.0 is all of this machine's.
         port: port to listen at; 0 takes a free one.
         backend: serve the model behind this OpenAI-compatible endpoint (…/v1) instead of a run.
@@ -165,6 +164,6 @@ def serve(
     if backend:
         service = server.remote_service(backend, model, os.environ.get(backend_key))
     else:
-        directory = find_run(run) if run or DEFAULT in shipped() else server.newest_run(RUNS)
+        directory = find_run(run)
         service = server.local_service(directory, model)
     server.serve(service, host, port, database, open_urls=open_urls, run=directory)

@@ -96,7 +96,7 @@ def sample(
             _say(f"thoughts: {question.thoughts}")
         _say(f"answer:   {question.answer}")
         asked = " ".join(part for part in (example.context.text(), question.text) if part)
-        _say(f"  castalia ask RUN {shlex.join([asked, *given])}")
+        _say(f"  castalia ask {shlex.join([asked, *given])}")
     return example
 
 

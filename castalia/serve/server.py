@@ -76,16 +76,6 @@ def remote_service(url: str, model: str | None, key: str | None = None) -> Servi
     return RemoteService(url, model, key)
 
 
-def newest_run(runs: Path) -> Path:
-    """Return the run in `runs` that was trained last. Raises CastaliaError if there is none."""
-    found = [path.parent for path in runs.glob("*/checkpoints") if (path.parent / "recipe.json").exists()]
-    if not found:
-        raise CastaliaError(
-            f"there is no trained model in {runs}: make one (castalia run pocket), or name its directory"
-        )
-    return max(found, key=lambda path: (path / "checkpoints").stat().st_mtime)
-
-
 def listening(host: str, port: int) -> socket.socket:
     """Return a socket that listens at an address. Raises CastaliaError if that cannot be."""
     if not 0 <= port <= 65535:
