@@ -86,6 +86,8 @@ GOALS: dict[str, tuple[str, str]] = {
     "vllm_ratio_*_b64": ("tokens generated per second over vLLM's, width {0}, batch 64", ""),
     "gain_equal_latency_*": ("{0}: points of contemplating above one agent that takes no longer", "≥ 10"),
     "gain_equal_tokens_*": ("{0}: points of contemplating above one agent that writes no more", ""),
+    "accuracy_equal_latency_*": ("{0}: contemplating, in no more time than the one agent that is examined", "≥ 75"),
+    "one_seconds_*": ("{0}: seconds a question of the one agent that is examined", ""),
     "accuracy_one_*": ("{0}: one agent at its best, per cent", ""),
     "difficulty_*": ("{0}: the difficulty examined", ""),
     "*_difficulty": ("{0}: the difficulty examined", ""),
@@ -145,6 +147,7 @@ before a / stands the record it is of, and {0}, {1} are what its stars stand for
 
 HEADLINES: dict[str, tuple[str, ...]] = {
     "exam": (*NANO, "countdown_agents", "media_gap"),
+    "nano_agents": ("accuracy_equal_latency_countdown",),
     "first_answer": ("first_answer_seconds",),
     "training": ("documents_ratio", "hf_ratio_256"),
     "decoding": ("hf_ratio_b64", "llamacpp_ratio_b1", "vllm_ratio_b64", "fork8_latency_ratio"),
