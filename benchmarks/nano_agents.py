@@ -4,9 +4,10 @@
     python benchmarks/nano_agents.py --quick
     python benchmarks/nano_agents.py --run runs/nano
 
-As benchmarks/contemplating.py measures it, one question at a time, but at difficulties 1 to 3 alike, on questions of its
-exam. `accuracy_equal_latency_countdown` is that of the best way to contemplate which takes no longer than the one agent
-that is examined (`one_seconds_countdown`). Which way is best is seen on one half of the questions, how good on the other.
+As benchmarks/contemplating.py measures it, one question at a time, but at difficulties 1 to 3 alike, on questions of
+its exam. `accuracy_equal_latency_countdown` is that of the best way to contemplate which takes no longer than the one
+agent that is examined (`one_seconds_countdown`). Which way is best is seen on one half of the questions, how good it is
+on the other.
 """
 
 from pathlib import Path
