@@ -80,15 +80,16 @@ def reword(document: Document, rng: random.Random, split: Split = "train") -> Do
     return Document(tuple(map(other, document)))
 
 
-def restated(document: Document) -> Document:
-    """Return a trace in which every question stands once more, as the first thought of who answers it.
+def restated(document: Document, context: int = 0) -> Document:
+    """Return a trace in which every question after its `context` (parts) stands once more, as the first thought of who
+    answers it.
 
     To be asked in other words, or by voice, after this: then thinking begins with what is wanted, in plain words, and
     what follows is as if it had been asked so.
     """
-    parts: list[Part] = []
+    parts = [*document.parts[:context]]
     question: str | None = None
-    for part in document:
+    for part in document.parts[context:]:
         if _is_question(part):
             question = question or str(part.content)
         elif question and part.author == "assistant":
