@@ -110,8 +110,8 @@ class Mixture:
             effort = self._effort(generator, acting)
             made = alongside(task, example, generator, acting=acts) if several else task.trace(example, acting=acts)
             other_words = not several and self.config.reworded > 0 and generator.random() < self.config.reworded
-            if other_words or medium != "text":
-                made = restated(made)
+            if (other_words or medium != "text") and effort != "minimal":  # whose few tokens it would take
+                made = restated(made, len(example.context.parts))
             if other_words:
                 made = reword(made, generator)
             if medium != "text":

@@ -77,7 +77,7 @@ def proposed(task: Task, example: Example, rng: random.Random, *, acting: bool =
     brief = Part(BRIEFS[agent], "user")
     if explorer := _explorer(task, acting):
         asked = Document((Part(question.text, "user"), brief))
-        return example.context + asked + _concluded(*explorer.explore(example, index, agent, rng))
+        return example.context + asked + _concluded(question, *explorer.explore(example, index, agent, rng))
     alone = trace(replace(example, questions=(question,)), acting=acting)
     after = len(example.context.parts) + 1
     return Document((*alone.parts[:after], brief, *alone.parts[after:]))
@@ -93,7 +93,7 @@ def sent(task: Explorer, example: Example, index: int, rng: random.Random) -> Do
         Part(call("spawn", briefs), "assistant", thought=True),
         Part(briefs[brief], "tool"),
     ]
-    return example.context + Document(tuple(parts)) + _concluded(thoughts, answer)
+    return example.context + Document(tuple(parts)) + _concluded(question, thoughts, answer)
 
 
 def delegated(task: Explorer, example: Example, index: int, rng: random.Random) -> Document:
@@ -105,7 +105,7 @@ def delegated(task: Explorer, example: Example, index: int, rng: random.Random) 
     sending = Part(call("spawn", briefs), "assistant", learned=True, thought=True)
     asked = Document((Part(question.text, "user"), sending))
     joined = Document((Part("; ".join(answers), "tool"),))
-    return example.context + asked + joined + _concluded(*task.check(example, index, answers))
+    return example.context + asked + joined + _concluded(question, *task.check(example, index, answers))
 
 
 def _explorer(task: Task, acting: bool) -> Explorer | None:
@@ -113,9 +113,9 @@ def _explorer(task: Task, acting: bool) -> Explorer | None:
     return task if isinstance(task, Explorer) and task.whole and not acting else None
 
 
-def _concluded(thoughts: str, answer: str) -> Document:
+def _concluded(question: Question, thoughts: str, answer: str) -> Document:
     parts = [Part(thoughts, "assistant", learned=True, thought=True)] if thoughts else []
-    return Document((*parts, Part(answer, "assistant", learned=True)))
+    return Document((*parts, Part(answer, "assistant", learned=True, spelled=question.spelled)))
 
 
 def merged(task: Task, example: Example, rng: random.Random, *, acting: bool = False) -> Document:
@@ -145,7 +145,7 @@ def merged(task: Task, example: Example, rng: random.Random, *, acting: bool = F
     ]
     asked = Document((Part(question.text, "user"),))
     settled = explorer.check(example, index, answers) if explorer else ("", question.answer)
-    return example.context + asked + pool(answers) + _concluded(*settled)
+    return example.context + asked + pool(answers) + _concluded(question, *settled)
 
 
 def _mistake(task: Task, example: Example, index: int, rng: random.Random) -> str:

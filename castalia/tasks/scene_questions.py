@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from castalia.document import Call
 from castalia.tasks.drawing import PALETTE
-from castalia.tasks.steps import call, mark, tallied
+from castalia.tasks.steps import CELL, call, mark, tallied
 from castalia.tasks.task import Question
 
 WORDINGS: dict[str, tuple[str, ...]] = {
@@ -164,6 +164,24 @@ def _count_some(scene: Scene, rng: random.Random) -> Question:
     return Question(text, str(len(found)), "count some", thoughts, chance, steps=_marked(found))
 
 
+def _looked_through(scene: Scene, found: Callable[[Thing], bool]) -> str:
+    """Return the names of things in reading order, to the first that is `found`; of all, if none is."""
+    names: list[str] = []
+    for thing in scene.things:
+        names.append(thing.name)
+        if found(thing):
+            break
+    return ", ".join(names)
+
+
+def _located(a: Thing, b: Thing, axis: int, further: Thing) -> str:
+    """Return the columns (or rows) of cells that two things stand in, and which is further: ``red star 2, blue star 4,
+    blue star``.
+    """
+    places = (f"{thing.name} {thing.middle[axis] // CELL + 1}" for thing in (a, b))
+    return f"{', '.join(places)}, {further.name}"
+
+
 def _marked(things: Sequence[Thing]) -> tuple[Call, ...]:
     """Return the calls that mark things with the numbers from 1 on."""
     return tuple(mark(thing.x, thing.y, str(number)) for number, thing in enumerate(things, 1))
@@ -187,7 +205,8 @@ def _colour(scene: Scene, rng: random.Random) -> Question | None:
         return None
     thing = rng.choice(sole)
     possible = sum(shape == thing.shape for shape, _ in scene.kinds)
-    return Question(_word("colour", rng, shape=thing.shape), thing.colour, "colour", "", 1 / possible)
+    thoughts = _looked_through(scene, lambda other: other is thing)
+    return Question(_word("colour", rng, shape=thing.shape), thing.colour, "colour", thoughts, 1 / possible)
 
 
 def _shape(scene: Scene, rng: random.Random) -> Question | None:
@@ -212,7 +231,7 @@ def _size(scene: Scene, rng: random.Random) -> Question | None:
 def _present(scene: Scene, rng: random.Random) -> Question | None:
     """Ask for something that is there, or for one whose colour and shape are both there, but not in one thing.
 
-    Thoughts name the colours in which the shape is there.
+    Thoughts go through the things until it is found.
     """
     there = {(thing.shape, thing.colour) for thing in scene.things}
     shapes, colours = {shape for shape, _ in there}, {colour for _, colour in there}
@@ -221,8 +240,9 @@ def _present(scene: Scene, rng: random.Random) -> Question | None:
         return None  # with nothing to mistake it for, the answer would always be yes
     answer, kinds = rng.choice((("yes", sorted(there)), ("no", mixed)))
     shape, colour = rng.choice(kinds)
-    thoughts = ", ".join(thing.colour for thing in scene.things if thing.shape == shape)
-    return Question(_word("present", rng, a=f"{colour} {shape}"), answer, "present", thoughts, 0.5)
+    asked = f"{colour} {shape}"
+    thoughts = _looked_through(scene, lambda thing: thing.name == asked)
+    return Question(_word("present", rng, a=asked), answer, "present", thoughts, 0.5)
 
 
 def _two(scene: Scene, axis: int, rng: random.Random) -> tuple[Thing, Thing] | None:
@@ -233,7 +253,7 @@ def _two(scene: Scene, axis: int, rng: random.Random) -> tuple[Thing, Thing] | N
 
 
 def _side(scene: Scene, rng: random.Random) -> Question | None:
-    """Ask whether one thing is on that side of another; thoughts name which of the two is further there."""
+    """Ask whether one thing is on that side of another; thoughts say which of the two is further there."""
     side, (axis, sign) = rng.choice(list(SIDES.items()))
     two = _two(scene, axis, rng)
     if two is None:
@@ -242,7 +262,8 @@ def _side(scene: Scene, rng: random.Random) -> Question | None:
     further = max(two, key=lambda thing: thing.middle[axis] * sign)
     answer = "yes" if further is a else "no"
     text = _word("side", rng, a=a.name, b=b.name, side=side)
-    return Question(text, answer, "side", further.name, 0.5, steps=_related(a, b, axis))
+    thoughts = _located(a, b, axis, further)
+    return Question(text, answer, "side", thoughts, 0.5, steps=_related(a, b, axis))
 
 
 def _which_side(scene: Scene, rng: random.Random) -> Question | None:
@@ -253,7 +274,8 @@ def _which_side(scene: Scene, rng: random.Random) -> Question | None:
     a, b = two
     further = max(two, key=lambda thing: thing.middle[axis] * sign)
     text = _word("which side", rng, a=a.name, b=b.name, way=way)
-    return Question(text, further.name, "which side", "", 0.5, steps=_related(a, b, axis))
+    thoughts = _located(a, b, axis, further)
+    return Question(text, further.name, "which side", thoughts, 0.5, steps=_related(a, b, axis))
 
 
 def _outermost(scene: Scene, rng: random.Random) -> Question | None:
@@ -288,6 +310,10 @@ def _between(scene: Scene, rng: random.Random) -> Question | None:
 
 
 def _odd(scene: Scene, rng: random.Random) -> Question | None:
+    """Ask for the one thing that is not as all others; thoughts name these, and go through all until one is not."""
     odd = scene.sole()
-    thoughts = ", ".join(thing.name for thing in scene.things)
-    return Question(_word("odd", rng), odd[0].name, "odd", thoughts, 1 / len(scene.things)) if odd else None
+    if not odd:
+        return None
+    common = next(thing.name for thing in scene.things if thing is not odd[0])
+    thoughts = f"{common}: {_looked_through(scene, lambda thing: thing is odd[0])}"
+    return Question(_word("odd", rng), odd[0].name, "odd", thoughts, 1 / len(scene.things))

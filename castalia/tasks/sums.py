@@ -200,12 +200,11 @@ def _question(
     chance: float | None = None,
     parts: tuple[Piece, ...] = (),
 ) -> Question:
-    """Word a question about `a` and `b` (or the chain `a`); what has two digits somewhere is left to the calculator."""
+    """Word a question about `a` and `b` (or the chain `a`), which steps leave to the calculator."""
     text = rng.choice(WORDINGS[kind]).format(a=a, b=b)
     expression = f"{a}{OPERATIONS[kind]}{b}" if kind in OPERATIONS else str(a)
-    steps = (call("calculator", expression),) if max(len(str(a)), len(str(b))) > 1 else ()
     chance = 0.1 ** len(str(abs(answer))) if chance is None else chance
-    return Question(text, str(answer), kind, thoughts, chance, {"parts": parts}, steps)
+    return Question(text, str(answer), kind, thoughts, chance, {"parts": parts}, (call("calculator", expression),))
 
 
 def _plus(level: Level, rng: random.Random) -> Made:
@@ -222,8 +221,6 @@ def _minus(level: Level, rng: random.Random) -> Made:
 def _times(level: Level, rng: random.Random) -> Made:
     a, b = _number(level.factors[0], rng), _number(level.factors[1], rng)
     thoughts = columns_times(a, b) if b < 10 else partial_products(a, b)
-    if a < 10 and b < 10:
-        thoughts = ""  # the table itself: there is nothing to work out
     parts = tuple(
         Piece(f"{a}*{int(digit) * 10**place}", columns_times(a, int(digit)), a * int(digit) * 10**place)
         for place, digit in enumerate(reversed(str(b)))

@@ -9,17 +9,20 @@ from castalia.tasks.task import Split
 
 SYNONYMS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     r"\bWhat is the\b": (
-        ("What's the", "Tell me the", "Give me the", "Name the"),
+        ("What's the", "Tell me the", "Give me the", "Name the", "I want the", "Find the"),
         ("Could you give the", "Find me the"),
     ),
-    r"\bWhat is\b": (("What's", "Say what is", "Tell me what is"), ("Work out", "Any idea what is")),
+    r"\bWhat is\b": (
+        ("What's", "Say what is", "Tell me what is", "Find", "Get me", "Determine"),
+        ("Work out", "Any idea what is"),
+    ),
     r"\bHow many\b": (("What number of", "Count how many", "Just how many"), ("Tally how many", "Exactly how many")),
-    r"\bHow much\b": (("Just how much", "Say how much"), ("Exactly how much",)),
-    r"\bWhich\b": (("Which one", "What", "Say which"), ("Tell us which",)),
-    r"\bIs there\b": (("Is there really", "Say, is there"), ("Would there be",)),
-    r"\bIs the\b": (("Would you say the", "Say, is the"), ("Do you think the",)),
+    r"\bHow much\b": (("Just how much", "Say how much", "In all, how much"), ("Exactly how much",)),
+    r"\bWhich\b": (("Which one", "What", "Say which", "Decide which"), ("Tell us which",)),
+    r"\bIs there\b": (("Is there really", "Say, is there", "Can there be"), ("Would there be",)),
+    r"\bIs the\b": (("Would you say the", "Say, is the", "Can it be that the"), ("Do you think the",)),
     r"\bAdd\b": (("Sum", "Please add", "Take the sum of"), ("Sum up",)),
-    r"\bCount\b": (("Count up", "Please count", "Give the number of"), ("Tally",)),
+    r"\bCount\b": (("Count up", "Please count", "Give the number of", "Go and count"), ("Tally",)),
     r"\bRead\b": (("Read out", "Please read", "Say"), ("Read aloud",)),
     r"\b(Make|Reach)\b": (("Get", "Build", "Form", "Try to make"), ("Produce", "Arrive at")),
     r"\bNumber\b|\bnumber\b": (("count", "amount"), ("quantity",)),
@@ -39,14 +42,36 @@ SYNONYMS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 """What can stand for what, as regular expressions: in training and held-out questions, and in the latter only."""
 
 OPENINGS = (
-    ("Please:", "Tell me:", "Hello!", "Hi,", "OK,", "Well,", "Now,", "So,", "Look:", "Can you tell me:", "Question:"),
+    (
+        "Please:", "Tell me:", "Hello!", "Hi,", "OK,", "Well,", "Now,", "So,", "Look:", "Can you tell me:", "Question:",
+        "Good day,", "Hmm,", "Right,", "Listen:", "Next:", "Another one:", "One more:", "Here is one:", "Try this:",
+        "First of all,", "Then,", "Once more:", "To begin with,", "Just tell me:", "Let me ask you:", "Sorry,", "Oh,",
+        "I have a question.", "I need help.", "I do not understand this.", "I would like to know:", "Do you know this?",
+        "We want to know:", "Somebody here wants to know:", "Help me with this:", "Would you mind?", "May I ask:",
+        "{name},", "{name}:", "Hello {name}!", "Dear {name},", "This is for {name}.", "{name} wants to know:",
+        "For my {who}:", "My {who} wants to know:", "This is from my {who}.", "My {who} and I have a bet.", "Go on,",
+    ),
     ("Excuse me,", "Quick one:", "I was wondering:", "My friend asks:", "Hey there,", "Could you help?"),
-)
+)  # fmt: skip
 CLOSINGS = (
-    ("Thanks.", "Please.", "Thank you!", "Be careful.", "What do you say?", "Answer me."),
+    (
+        "Thanks.", "Please.", "Thank you!", "Be careful.", "What do you say?", "Answer me.", "Thanks a lot!", "Thx",
+        "Thank you so much.", "I need it.", "It matters.", "I forgot.", "I do not know.", "I am in a hurry.", "Right?",
+        "I cannot see it.", "Think first.", "Quickly!", "Now.", "Do you know?", "Can you say?", "Can you see?", "OK?",
+        "Is it hard?", "It should be easy.", "Just the answer.", "No more than that.", "Well?", "Go!", "Say it.",
+        "Tell me.", "We have a bet.", "Good luck!", "And be honest.", "It is for my {who}.", "My {who} asked.",
+        "{name} asked.", "{name} does not know.", "Says {name}.", "Thanks, {name}!", "Will you, {name}?",
+    ),
     ("Cheers!", "I am curious.", "Much obliged.", "If you can.", "Take your time."),
-)
-"""How a question may begin and end: in training and held-out questions, and in the latter only."""
+)  # fmt: skip
+"""How a question may begin and end: in training and held-out questions, and in the latter only. Names are made up, so
+that there is always something in them that was never read before and does not matter.
+"""
+WHO = (
+    "sister", "brother", "teacher", "class", "boss", "neighbour", "daughter", "son", "grandmother", "team", "uncle",
+    "doctor", "children", "colleagues", "friends",
+)  # fmt: skip
+"""Who may want to know."""
 
 
 def reworded(text: str, rng: random.Random, split: Split = "train") -> str:
@@ -64,8 +89,8 @@ def reworded(text: str, rng: random.Random, split: Split = "train") -> str:
     if rng.random() < 0.2:
         asked, options = asked if options else asked.rstrip("?."), options.rstrip("?.")
     if begins:
-        asked = f"{rng.choice(OPENINGS[fresh])} {asked}"
-    closing = f" {rng.choice(CLOSINGS[fresh])}" if ends else ""
+        asked = f"{_named(rng.choice(OPENINGS[fresh]), rng)} {asked}"
+    closing = f" {_named(rng.choice(CLOSINGS[fresh]), rng)}" if ends else ""
     if options:
         return f"{_as_typed(asked, rng)}{colon}{options}{closing}"
     return _as_typed(asked + closing, rng)
@@ -80,15 +105,16 @@ def reword(document: Document, rng: random.Random, split: Split = "train") -> Do
     return Document(tuple(map(other, document)))
 
 
-def restated(document: Document) -> Document:
-    """Return a trace in which every question stands once more, as the first thought of who answers it.
+def restated(document: Document, context: int = 0) -> Document:
+    """Return a trace in which every question after its `context` (parts) stands once more, as the first thought of who
+    answers it.
 
     To be asked in other words, or by voice, after this: then thinking begins with what is wanted, in plain words, and
     what follows is as if it had been asked so.
     """
-    parts: list[Part] = []
+    parts = [*document.parts[:context]]
     question: str | None = None
-    for part in document:
+    for part in document.parts[context:]:
         if _is_question(part):
             question = question or str(part.content)
         elif question and part.author == "assistant":
@@ -100,6 +126,14 @@ def restated(document: Document) -> Document:
 
 def _is_question(part: Part) -> bool:
     return part.author == "user" and not part.learned and isinstance(part.content, str)
+
+
+def _named(text: str, rng: random.Random) -> str:
+    """Return `text` with who is named in it."""
+    if "{" not in text:
+        return text
+    name = "".join(rng.choice("bdfgklmnprstvz") + rng.choice("aeiou") for _ in range(rng.choice((1, 2, 2, 3))))
+    return text.format(who=rng.choice(WHO), name=name.capitalize())
 
 
 def _as_typed(text: str, rng: random.Random) -> str:

@@ -146,6 +146,9 @@ def test_thoughts_begin_with_the_question_where_it_is_asked_otherwise(mix: Calla
             question = task.sample(index, 1).questions[0]
             said = [part.content for part in mixture.document(index) if part.author == "assistant"]
             assert (said[0] == f"{question.text}\n") == bool(settings) and said[-1] == question.answer
+    mixture = mix({"sums": 1.0}, difficulties=(1,), media={"picture": 1}, efforts={"minimal": 1.0})
+    thoughts = [str(part.content) for index in range(20) for part in mixture.document(index) if part.thought]
+    assert any(thoughts) and not any(thought.endswith("\n") for thought in thoughts)  # which would take all there are
 
 
 def test_settings_that_cannot_work_are_refused() -> None:

@@ -10,7 +10,7 @@ from castalia.data.catalog import build_task
 from castalia.document import Call, Document
 from castalia.tasks.countdown import Countdown
 from castalia.tasks.merging import AGENTS, BRIEFS, Explorer, delegated, merged, proposed, sending, sent
-from castalia.tasks.task import Example
+from castalia.tasks.task import Example, Question
 
 
 def made(kind: object, n: int = 60, difficulty: int = 3) -> Iterator[tuple[Example, Document]]:
@@ -48,6 +48,14 @@ def test_answers_are_right_whatever_agents_have_concluded(family: str) -> None:
         outvoted += right < sum(counts.values()) / 2
         unanimous += right == sum(counts.values())
     assert outvoted > 15 and unanimous > 10
+
+
+def test_what_is_spelled_by_one_is_spelled_by_who_merges() -> None:
+    question = Question("Which word is spelled?", "hix", "spell", "h i x", spelled=True, facts={"options": ["hex"]})
+    example = Example("speech", 0, 1, "train", Document(), (question,))
+    for kind in (merged, proposed):
+        answer = kind(build_task("sums"), example, random.Random(1)).parts[-1]
+        assert (answer.content, answer.spelled) == ("hix", True)
 
 
 def test_countdown_works_out_what_others_concluded() -> None:

@@ -60,6 +60,13 @@ def mentioned(question: Question, things: tuple[Thing, ...]) -> list[Thing]:
     return sorted(found, key=lambda thing: question.text.index(thing.name))
 
 
+def located(a: Thing, b: Thing, text: str, further: Thing) -> str:
+    """Return the thoughts about which of two is further: the column of both, or the row, then that one."""
+    across = any(word in text for word in ("left", "right"))
+    one, other = ((thing.x if across else thing.y) // 16 + 1 for thing in (a, b))
+    return f"{a.name} {one}, {b.name} {other}, {further.name}"
+
+
 def distance(a: Thing, b: Thing) -> float:
     return math.dist(a.middle, b.middle)
 
@@ -80,26 +87,33 @@ def test_answers_are_true_of_the_picture(shown: list[Scene]) -> None:
                 assert len(question.thoughts.split(", ")) == len(things)
             elif question.kind == "colour":
                 assert [t.colour for t in things if f" {t.shape}" in text] == [answer]
+                gone_through = question.thoughts.split(", ")
+                assert gone_through == names[: len(gone_through)] and gone_through[-1].startswith(answer)
             elif question.kind == "shape":
                 assert [t.shape for t in things if t.colour in text] == [answer]
             elif question.kind == "present":
                 assert (answer == "yes") == any(name in text for name in names)
-                assert (answer == "yes") == any(colour in text for colour in question.thoughts.split(", "))
+                gone_through = question.thoughts.split(", ")
+                assert gone_through == names[: len(gone_through)] and (answer == "yes") == (gone_through[-1] in text)
             elif question.kind == "side":
                 a, b = mentioned(question, things)
                 true = {"left of": a.x < b.x, "right of": a.x > b.x, "above": a.y < b.y, "below": a.y > b.y}
                 assert (answer == "yes") == next(value for side, value in true.items() if side in text)
-                assert question.thoughts == (a if answer == "yes" else b).name
+                assert question.thoughts == located(a, b, text, further=a if answer == "yes" else b)
             elif question.kind in ("which side", "outermost"):
                 among = mentioned(question, things) if question.kind == "which side" else things
                 keys = {"left": lambda t: t.x, "right": lambda t: -t.x, "up": lambda t: t.y, "down": lambda t: -t.y}
                 key = next(key for way, key in keys.items() if f" {way}" in text)
-                assert min(among, key=key).name == answer
+                assert (further := min(among, key=key)).name == answer
+                if question.kind == "which side":
+                    assert question.thoughts == located(*among, text, further)
             elif question.kind == "size":
                 (thing,) = mentioned(question, things)
                 assert answer == ("large" if thing.large else "small")
             elif question.kind == "odd":
                 assert Counter(names)[answer] == 1 and len(set(names)) == 2
+                common, gone_through = question.thoughts.split(": ")
+                assert common in set(names) - {answer} and gone_through == ", ".join(names[: names.index(answer) + 1])
             else:
                 a, b = mentioned(question, things)[:2]
                 detours = [distance(a, c) + distance(c, b) - distance(a, b) for c in things if c.name == answer]

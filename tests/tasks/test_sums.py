@@ -1,11 +1,13 @@
 """Sums: the columns are true and lead to the answer."""
 
+import json
 from itertools import product
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from castalia.document import Call
 from castalia.tasks.countdown import evaluate
 from castalia.tasks.sums import (
     WORDINGS,
@@ -41,7 +43,9 @@ def test_examples_are_repeatable_and_traces_end_with_the_right_answer(difficulty
         assert TASK.trace(example).parts[-1].content == question.answer
         assert TASK.score(example, f" {question.answer}. ").value == 1.0
         assert TASK.score(example, f"{question.answer}1").value == 0.0
-        assert not question.thoughts or all_true(question.thoughts)
+        assert question.thoughts and all_true(question.thoughts)
+        (calculated,) = (part.content for part in TASK.trace(example, acting=True) if isinstance(part.content, Call))
+        assert calculated.name == "calculator" and eval(*json.loads(calculated.arguments)) == int(question.answer)
 
 
 def test_no_problem_is_on_both_sides() -> None:

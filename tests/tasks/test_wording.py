@@ -64,6 +64,19 @@ def test_thoughts_begin_with_the_plain_question_once_it_is_asked_otherwise() -> 
     ]  # fmt: skip
 
 
+def test_the_heading_of_what_is_read_is_no_question() -> None:
+    heading, passage = Part("abacus:", "user"), Part("a frame of rods", "assistant", learned=True)
+    question, answer = Part("Which end: of rods, of fur?", "user"), Part("of rods", "assistant", learned=True)
+    plain = Part(f"{question.content}\n", "assistant", learned=True, thought=True)
+    made = restated(Document((heading, passage, question, answer)), context=2)
+    assert made.parts == (heading, passage, question, plain, answer)
+
+
+def test_in_training_there_is_always_something_never_read_before() -> None:
+    asked = [reworded("Read E.", random.Random(seed)) for seed in range(4000)]
+    assert len(set(asked[2000:]) - set(asked[:2000])) > 100 and not any("{" in text for text in asked)
+
+
 def test_a_prompt_has_nothing_restated() -> None:
     document = Document((Part(blank(), "user"), Part("Which digit is this?", "user")))
     assert restated(document).parts == document.parts
