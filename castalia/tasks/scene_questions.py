@@ -174,12 +174,15 @@ def _looked_through(scene: Scene, found: Callable[[Thing], bool]) -> str:
     return ", ".join(names)
 
 
-def _located(a: Thing, b: Thing, axis: int, further: Thing) -> str:
-    """Return the columns (or rows) of cells that two things stand in, and which is further: ``red star 2, blue star 4,
-    blue star``.
+def _located(scene: Scene, a: Thing, b: Thing, axis: int, further: Thing) -> str:
+    """Return in which column (or row) of cells every thing stands, then two of them, and which of these is further:
+    ``red star 2, green star 1, blue star 4: red star 2, blue star 4: blue star``.
     """
-    places = (f"{thing.name} {thing.middle[axis] // CELL + 1}" for thing in (a, b))
-    return f"{', '.join(places)}, {further.name}"
+    all_of_them, two = (
+        ", ".join(f"{thing.name} {thing.middle[axis] // CELL + 1}" for thing in things)
+        for things in (scene.things, (a, b))
+    )
+    return f"{all_of_them}: {two}: {further.name}"
 
 
 def _marked(things: Sequence[Thing]) -> tuple[Call, ...]:
@@ -231,7 +234,8 @@ def _size(scene: Scene, rng: random.Random) -> Question | None:
 def _present(scene: Scene, rng: random.Random) -> Question | None:
     """Ask for something that is there, or for one whose colour and shape are both there, but not in one thing.
 
-    Thoughts go through the things until it is found.
+    Thoughts go through the shapes until it is found; of those that are asked for, they say the colour: ``star, square
+    red no, square blue yes``.
     """
     there = {(thing.shape, thing.colour) for thing in scene.things}
     shapes, colours = {shape for shape, _ in there}, {colour for _, colour in there}
@@ -240,9 +244,13 @@ def _present(scene: Scene, rng: random.Random) -> Question | None:
         return None  # with nothing to mistake it for, the answer would always be yes
     answer, kinds = rng.choice((("yes", sorted(there)), ("no", mixed)))
     shape, colour = rng.choice(kinds)
-    asked = f"{colour} {shape}"
-    thoughts = _looked_through(scene, lambda thing: thing.name == asked)
-    return Question(_word("present", rng, a=asked), answer, "present", thoughts, 0.5)
+    steps = []
+    for thing in scene.things:
+        found = (thing.shape, thing.colour) == (shape, colour)
+        steps.append(f"{shape} {thing.colour} {'yes' if found else 'no'}" if thing.shape == shape else thing.shape)
+        if found:
+            break
+    return Question(_word("present", rng, a=f"{colour} {shape}"), answer, "present", ", ".join(steps), 0.5)
 
 
 def _two(scene: Scene, axis: int, rng: random.Random) -> tuple[Thing, Thing] | None:
@@ -262,7 +270,7 @@ def _side(scene: Scene, rng: random.Random) -> Question | None:
     further = max(two, key=lambda thing: thing.middle[axis] * sign)
     answer = "yes" if further is a else "no"
     text = _word("side", rng, a=a.name, b=b.name, side=side)
-    thoughts = _located(a, b, axis, further)
+    thoughts = _located(scene, a, b, axis, further)
     return Question(text, answer, "side", thoughts, 0.5, steps=_related(a, b, axis))
 
 
@@ -274,7 +282,7 @@ def _which_side(scene: Scene, rng: random.Random) -> Question | None:
     a, b = two
     further = max(two, key=lambda thing: thing.middle[axis] * sign)
     text = _word("which side", rng, a=a.name, b=b.name, way=way)
-    thoughts = _located(a, b, axis, further)
+    thoughts = _located(scene, a, b, axis, further)
     return Question(text, further.name, "which side", thoughts, 0.5, steps=_related(a, b, axis))
 
 
