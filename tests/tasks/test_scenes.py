@@ -62,10 +62,12 @@ def mentioned(question: Question, things: tuple[Thing, ...]) -> list[Thing]:
 
 
 def located(things: Sequence[Thing], two: Sequence[Thing], text: str, further: Thing) -> str:
-    """Return the thoughts about which of two is further: the column of all, or the row, of both, then that one."""
+    """Return the thoughts about which of two is further: the column of all, or the row, the lower of both first."""
     across = any(word in text for word in ("left", "right"))
-    places = {thing: f"{thing.name} {(thing.x if across else thing.y) // 16 + 1}" for thing in things}
-    return f"{', '.join(map(places.get, things))}: {', '.join(map(places.get, two))}: {further.name}"
+    at = {thing: thing.x if across else thing.y for thing in things}
+    named = {thing: f"{thing.name} {place // 16 + 1}" for thing, place in at.items()}
+    ordered = sorted(two, key=at.__getitem__)
+    return f"{', '.join(named.values())}: {', '.join(named[thing] for thing in ordered)}: {further.name}"
 
 
 def distance(a: Thing, b: Thing) -> float:
