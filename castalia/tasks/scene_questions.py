@@ -175,15 +175,15 @@ def _looked_through(scene: Scene, found: Callable[[Thing], bool]) -> str:
 
 
 def _located(scene: Scene, a: Thing, b: Thing, axis: int, further: Thing) -> str:
-    """Return in which column (or row) of cells every thing stands, then of two the lower first, then the one further
-    on the side that is asked for: ``red star 2, blue star 4, green star 1: green star 1, red star 2: red star``.
+    """Return in which column (or row) of cells every thing stands, then two of them, first the one further on the side
+    that is asked for: ``red star 2, blue star 4, green star 1: red star 2, green star 1``.
     """
-    ordered = sorted((a, b), key=lambda thing: thing.middle[axis])
-    everything, two = (
+    two = (further, b if further is a else a)
+    everything, these = (
         ", ".join(f"{thing.name} {thing.middle[axis] // CELL + 1}" for thing in things)
-        for things in (scene.things, ordered)
+        for things in (scene.things, two)
     )
-    return f"{everything}: {two}: {further.name}"
+    return f"{everything}: {these}"
 
 
 def _marked(things: Sequence[Thing]) -> tuple[Call, ...]:

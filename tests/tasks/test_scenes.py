@@ -62,12 +62,11 @@ def mentioned(question: Question, things: tuple[Thing, ...]) -> list[Thing]:
 
 
 def located(things: Sequence[Thing], two: Sequence[Thing], text: str, further: Thing) -> str:
-    """Return the thoughts about which of two is further: the column of all, or the row, the lower of both first."""
+    """Return the thoughts about which of two is further: column (or row) of all, then of both, that one first."""
     across = any(word in text for word in ("left", "right"))
-    at = {thing: thing.x if across else thing.y for thing in things}
-    named = {thing: f"{thing.name} {place // 16 + 1}" for thing, place in at.items()}
-    ordered = sorted(two, key=at.__getitem__)
-    return f"{', '.join(named.values())}: {', '.join(named[thing] for thing in ordered)}: {further.name}"
+    named = {thing: f"{thing.name} {(thing.x if across else thing.y) // 16 + 1}" for thing in things}
+    ordered = sorted(two, key=lambda thing: thing is not further)
+    return f"{', '.join(named.values())}: {', '.join(named[thing] for thing in ordered)}"
 
 
 def distance(a: Thing, b: Thing) -> float:
