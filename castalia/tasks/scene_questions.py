@@ -164,14 +164,16 @@ def _count_some(scene: Scene, rng: random.Random) -> Question:
     return Question(text, str(len(found)), "count some", thoughts, chance, steps=_marked(found))
 
 
-def _looked_through(scene: Scene, found: Callable[[Thing], bool]) -> str:
-    """Return the names of things in reading order, to the first that is `found`; of all, if none is."""
-    names: list[str] = []
+def _looked_through(
+    scene: Scene, found: Callable[[Thing], bool], said: Callable[[Thing], str] = lambda thing: thing.name
+) -> str:
+    """Return what is `said` of things in reading order, to the first that is `found`; of all, if none is."""
+    words: list[str] = []
     for thing in scene.things:
-        names.append(thing.name)
+        words.append(said(thing))
         if found(thing):
             break
-    return ", ".join(names)
+    return ", ".join(words)
 
 
 def _located(scene: Scene, a: Thing, b: Thing, axis: int, further: Thing) -> str:
@@ -245,13 +247,15 @@ def _present(scene: Scene, rng: random.Random) -> Question | None:
         return None  # with nothing to mistake it for, the answer would always be yes
     answer, kinds = rng.choice((("yes", sorted(there)), ("no", mixed)))
     shape, colour = rng.choice(kinds)
-    steps = []
-    for thing in scene.things:
-        found = (thing.shape, thing.colour) == (shape, colour)
-        steps.append(f"{shape} {thing.colour} {'yes' if found else 'no'}" if thing.shape == shape else thing.shape)
-        if found:
-            break
-    return Question(_word("present", rng, a=f"{colour} {shape}"), answer, "present", ", ".join(steps), 0.5)
+    asked = f"{colour} {shape}"
+
+    def found(thing: Thing) -> bool:
+        return thing.name == asked
+
+    def said(thing: Thing) -> str:
+        return f"{shape} {thing.colour} {'yes' if found(thing) else 'no'}" if thing.shape == shape else thing.shape
+
+    return Question(_word("present", rng, a=asked), answer, "present", _looked_through(scene, found, said), 0.5)
 
 
 def _two(scene: Scene, axis: int, rng: random.Random) -> tuple[Thing, Thing] | None:
