@@ -30,7 +30,7 @@ class DataConfig:
     """How questions are asked: as text, by (synthetic) voice, or written inside the picture."""
     reworded: float = 0.0
     """Share of documents whose questions are asked in other words, and as people type; thoughts then begin with the
-    plain ones, as they do where a question is heard or read from a picture."""
+    plain ones, as they do where a question is heard or read from a picture; not at minimal effort."""
     acting: float = 0.0
     """Share of documents that are told they may act: mark, draw, reckon by calculator. Where there is no answer without
     acting, as in ``search``, all do."""

@@ -164,22 +164,28 @@ def _count_some(scene: Scene, rng: random.Random) -> Question:
     return Question(text, str(len(found)), "count some", thoughts, chance, steps=_marked(found))
 
 
-def _looked_through(scene: Scene, found: Callable[[Thing], bool]) -> str:
-    """Return the names of things in reading order, to the first that is `found`; of all, if none is."""
-    names: list[str] = []
+def _looked_through(
+    scene: Scene, found: Callable[[Thing], bool], said: Callable[[Thing], str] = lambda thing: thing.name
+) -> str:
+    """Return what is `said` of things in reading order, to the first that is `found`; of all, if none is."""
+    words: list[str] = []
     for thing in scene.things:
-        names.append(thing.name)
+        words.append(said(thing))
         if found(thing):
             break
-    return ", ".join(names)
+    return ", ".join(words)
 
 
-def _located(a: Thing, b: Thing, axis: int, further: Thing) -> str:
-    """Return the columns (or rows) of cells that two things stand in, and which is further: ``red star 2, blue star 4,
-    blue star``.
+def _located(scene: Scene, a: Thing, b: Thing, axis: int, further: Thing) -> str:
+    """Return in which column (or row) of cells every thing stands, then two of them, first the one further on the side
+    that is asked for: ``red star 2, blue star 4, green star 1: red star 2, green star 1``.
     """
-    places = (f"{thing.name} {thing.middle[axis] // CELL + 1}" for thing in (a, b))
-    return f"{', '.join(places)}, {further.name}"
+    two = (further, b if further is a else a)
+    everything, these = (
+        ", ".join(f"{thing.name} {thing.middle[axis] // CELL + 1}" for thing in things)
+        for things in (scene.things, two)
+    )
+    return f"{everything}: {these}"
 
 
 def _marked(things: Sequence[Thing]) -> tuple[Call, ...]:
@@ -231,7 +237,8 @@ def _size(scene: Scene, rng: random.Random) -> Question | None:
 def _present(scene: Scene, rng: random.Random) -> Question | None:
     """Ask for something that is there, or for one whose colour and shape are both there, but not in one thing.
 
-    Thoughts go through the things until it is found.
+    Thoughts go through the shapes until it is found; of those that are asked for, they say the colour: ``star, square
+    red no, square blue yes``.
     """
     there = {(thing.shape, thing.colour) for thing in scene.things}
     shapes, colours = {shape for shape, _ in there}, {colour for _, colour in there}
@@ -241,8 +248,14 @@ def _present(scene: Scene, rng: random.Random) -> Question | None:
     answer, kinds = rng.choice((("yes", sorted(there)), ("no", mixed)))
     shape, colour = rng.choice(kinds)
     asked = f"{colour} {shape}"
-    thoughts = _looked_through(scene, lambda thing: thing.name == asked)
-    return Question(_word("present", rng, a=asked), answer, "present", thoughts, 0.5)
+
+    def found(thing: Thing) -> bool:
+        return thing.name == asked
+
+    def said(thing: Thing) -> str:
+        return f"{shape} {thing.colour} {'yes' if found(thing) else 'no'}" if thing.shape == shape else thing.shape
+
+    return Question(_word("present", rng, a=asked), answer, "present", _looked_through(scene, found, said), 0.5)
 
 
 def _two(scene: Scene, axis: int, rng: random.Random) -> tuple[Thing, Thing] | None:
@@ -262,7 +275,7 @@ def _side(scene: Scene, rng: random.Random) -> Question | None:
     further = max(two, key=lambda thing: thing.middle[axis] * sign)
     answer = "yes" if further is a else "no"
     text = _word("side", rng, a=a.name, b=b.name, side=side)
-    thoughts = _located(a, b, axis, further)
+    thoughts = _located(scene, a, b, axis, further)
     return Question(text, answer, "side", thoughts, 0.5, steps=_related(a, b, axis))
 
 
@@ -274,7 +287,7 @@ def _which_side(scene: Scene, rng: random.Random) -> Question | None:
     a, b = two
     further = max(two, key=lambda thing: thing.middle[axis] * sign)
     text = _word("which side", rng, a=a.name, b=b.name, way=way)
-    thoughts = _located(a, b, axis, further)
+    thoughts = _located(scene, a, b, axis, further)
     return Question(text, further.name, "which side", thoughts, 0.5, steps=_related(a, b, axis))
 
 

@@ -3,6 +3,7 @@
 import math
 import re
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from itertools import product
 
 import numpy as np
@@ -60,11 +61,12 @@ def mentioned(question: Question, things: tuple[Thing, ...]) -> list[Thing]:
     return sorted(found, key=lambda thing: question.text.index(thing.name))
 
 
-def located(a: Thing, b: Thing, text: str, further: Thing) -> str:
-    """Return the thoughts about which of two is further: the column of both, or the row, then that one."""
+def located(things: Sequence[Thing], two: Sequence[Thing], text: str, further: Thing) -> str:
+    """Return the thoughts about which of two is further: column (or row) of all, then of both, that one first."""
     across = any(word in text for word in ("left", "right"))
-    one, other = ((thing.x if across else thing.y) // 16 + 1 for thing in (a, b))
-    return f"{a.name} {one}, {b.name} {other}, {further.name}"
+    named = {thing: f"{thing.name} {(thing.x if across else thing.y) // 16 + 1}" for thing in things}
+    ordered = sorted(two, key=lambda thing: thing is not further)
+    return f"{', '.join(named.values())}: {', '.join(named[thing] for thing in ordered)}"
 
 
 def distance(a: Thing, b: Thing) -> float:
@@ -93,20 +95,25 @@ def test_answers_are_true_of_the_picture(shown: list[Scene]) -> None:
                 assert [t.shape for t in things if t.colour in text] == [answer]
             elif question.kind == "present":
                 assert (answer == "yes") == any(name in text for name in names)
-                gone_through = question.thoughts.split(", ")
-                assert gone_through == names[: len(gone_through)] and (answer == "yes") == (gone_through[-1] in text)
+                steps = question.thoughts.split(", ")
+                assert [step.split()[0] for step in steps] == [thing.shape for thing in things[: len(steps)]]
+                alike = [thing for thing in things[: len(steps)] if f" {thing.shape}" in text]
+                assert [step for step in steps if " " in step] == [
+                    f"{thing.shape} {thing.colour} {'yes' if thing.name in text else 'no'}" for thing in alike
+                ]
+                assert (answer == "yes") == steps[-1].endswith("yes") and (answer == "yes" or len(steps) == len(things))
             elif question.kind == "side":
                 a, b = mentioned(question, things)
                 true = {"left of": a.x < b.x, "right of": a.x > b.x, "above": a.y < b.y, "below": a.y > b.y}
                 assert (answer == "yes") == next(value for side, value in true.items() if side in text)
-                assert question.thoughts == located(a, b, text, further=a if answer == "yes" else b)
+                assert question.thoughts == located(things, (a, b), text, further=a if answer == "yes" else b)
             elif question.kind in ("which side", "outermost"):
                 among = mentioned(question, things) if question.kind == "which side" else things
                 keys = {"left": lambda t: t.x, "right": lambda t: -t.x, "up": lambda t: t.y, "down": lambda t: -t.y}
                 key = next(key for way, key in keys.items() if f" {way}" in text)
                 assert (further := min(among, key=key)).name == answer
                 if question.kind == "which side":
-                    assert question.thoughts == located(*among, text, further)
+                    assert question.thoughts == located(things, among, text, further)
             elif question.kind == "size":
                 (thing,) = mentioned(question, things)
                 assert answer == ("large" if thing.large else "small")
