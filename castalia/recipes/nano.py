@@ -30,7 +30,7 @@ def recipe() -> Recipe:
             merging=0.1,
         ),
         feed=Feed(rows=8, length=384, streams=2),
-        training=TrainingConfig(steps=22_000, other_lr=0.01),
+        training=TrainingConfig(steps=28_000, other_lr=0.01),
     )  # fmt: skip
 
 
