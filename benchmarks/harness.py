@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from castalia.evals.origin import origin
+from castalia.origin import origin
 from castalia.training.run import load_recipe_of
 
 FIGURES = Path(__file__).parents[1] / "docs" / "figures"

@@ -45,8 +45,10 @@ def training_progress(minutes: float, steps: int | None, what: str = "training")
         yield report
 
 
-def accuracy_table(evaluation: dict[str, Any]) -> Table:
-    """Return the table of accuracy by family and difficulty, with the chance level beside it."""
+def accuracy_table(evaluation: dict[str, Any], kinds: bool = False) -> Table:
+    """Return the table of accuracy by family and difficulty, with the chance level beside it; and by kind of question,
+    if `kinds`.
+    """
     families = evaluation["families"]
     difficulties = sorted({int(d) for rows in families.values() for d in rows})
     table = Table(title="held-out answers exactly right", title_justify="left")
@@ -59,9 +61,21 @@ def accuracy_table(evaluation: dict[str, Any]) -> Table:
         cells = [f"{rows[str(d)]['accuracy']:.0%}" if str(d) in rows else "" for d in difficulties]
         chance = sum(row["chance"] for row in rows.values()) / len(rows)
         table.add_row(name, *cells, f"{evaluation['means'][name]:.1%}", f"{chance:.0%}")
+        if kinds:
+            _add_kinds(table, rows, difficulties)
     table.add_section()
     table.add_row("average", *[""] * len(difficulties), f"{evaluation['accuracy']:.1%}", "")
     return table
+
+
+def _add_kinds(table: Table, rows: dict[str, Any], difficulties: list[int]) -> None:
+    """Add a row for every kind of question: how many were right, of how many."""
+    for kind in sorted({kind for row in rows.values() for kind in row["kinds"]}):
+        found = [rows.get(str(d), {"kinds": {}})["kinds"].get(kind) for d in difficulties]
+        asked = [tally for tally in found if tally]
+        n, correct, chance = (sum(tally[of] for tally in asked) for of in ("n", "correct", "chance"))
+        cells = [f"{tally['correct']:g} of {tally['n']}" if tally else "" for tally in found]
+        table.add_row(f"  {kind}", *cells, f"{correct / n:.0%}", f"{chance / n:.0%}", style="dim")
 
 
 def ways_table(ways: dict[str, dict[str, Any]]) -> Table:

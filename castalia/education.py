@@ -15,7 +15,6 @@ from castalia.document import Document, Image, Speech
 from castalia.engine.engine import Engine
 from castalia.errors import RecipeError
 from castalia.evals.examine import Answered, Examination, examine
-from castalia.evals.origin import origin
 from castalia.evals.report import write_report
 from castalia.evals.ways import compare_ways, learned_ways, usual_way
 from castalia.forecast.before import forecast_run, in_steps, ladder_of, read_budget, seconds_to_train
@@ -23,6 +22,7 @@ from castalia.forecast.forecast import FORECAST, read_forecasts
 from castalia.forecast.outcome import checks_of, measure_outcome, read_outcome
 from castalia.forecast.scaling import scaling_html
 from castalia.forecast.tables import forecast_sheet, unforetold
+from castalia.origin import origin
 from castalia.rl.guards import CollapseError
 from castalia.rl.homework import Homework
 from castalia.rl.run import is_outdated, practise

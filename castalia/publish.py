@@ -16,7 +16,6 @@ from castalia.errors import CheckpointError
 from castalia.evals.exam import EXAM, PARTS, digest_of, read_exam
 from castalia.evals.examine import examine
 from castalia.evals.learned import PRACTISED, practised
-from castalia.evals.origin import joined
 from castalia.evals.sheets import Sheet, sheets_of
 from castalia.evals.ways import usual_way
 from castalia.forecast.forecast import FORECAST, read_forecasts
@@ -24,6 +23,7 @@ from castalia.forecast.ladder import RUNG
 from castalia.forecast.outcome import checks_of, read_outcome
 from castalia.forecast.tables import duration, forecast_sheet
 from castalia.model.flops import parameters
+from castalia.origin import joined
 from castalia.rl.measure import before_and_after
 from castalia.rl.run import is_outdated
 from castalia.training.checkpoint import list_checkpoints, replace_file, save_checkpoint
@@ -31,15 +31,17 @@ from castalia.training.metrics import read_metrics
 from castalia.training.run import (
     HOMEWORK,
     SOURCES,
+    STRETCHES,
     load_model,
     load_recipe_of,
     load_sources_of,
     load_state,
+    load_stretches_of,
     load_weights,
 )
 
 CARD = "README.md"
-KEPT = ("recipe.json", "tokenizer.json", SOURCES, EXAM, FORECAST, RUNG)
+KEPT = ("recipe.json", "tokenizer.json", SOURCES, STRETCHES, EXAM, FORECAST, RUNG)
 """What is copied of a run beside its weights and metrics, where there is such a file."""
 VOICE = "spoken by eSpeak NG, a program under GPL-3.0-or-later (of which nothing is in the weights or the package)"
 """Who asks where questions are asked by voice."""
@@ -195,6 +197,7 @@ def card(directory: Path, made: Published) -> str:
         f"{school['positions']:,} positions, {school['documents']:,} documents){then}: {flops:.3g} FLOPs, optimizer "
         f"and all, but for what homework's rollouts took; seed {recipe.training.seed}; `recipe.json` and "
         "`homework/homework.json` are the whole recipe",
+        *_made_by(load_stretches_of(directory)),
         "- weights: Apache-2.0, as Castalia; what they were made of has the licences below",
         f"- examined with `{sat['command']}` on {sat['date']}, commit {sat['commit']}, {sat['machine']}",
     ]
@@ -218,6 +221,18 @@ def card(directory: Path, made: Published) -> str:
         parts.append(f"Questions of {spoken / sum(recipe.data.media.values()):.0%} of the documents were {VOICE}.")
     parts.append("## Limits\n\n" + _limits(found))
     return "\n\n".join(parts) + "\n"
+
+
+def _made_by(stretches: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return a line on the code that a model's school was trained by, and how to repeat it; none if nobody knows."""
+    if not stretches:
+        return []
+    first, *others = stretches
+    line = f"- trained by commit {first['commit']}"
+    for stretch in others:
+        line += f", from step {stretch['step']:,} on by {stretch['commit']}"
+    more = ", whose documents are others: to repeat it, go on with one after the other" if others else ""
+    return [line + more]
 
 
 def homework_sheet(rates: dict[str, dict[str, tuple[float, float]]]) -> Sheet:

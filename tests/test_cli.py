@@ -230,6 +230,16 @@ def test_json_of_every_command_that_has_it_is_one_line_that_parses(
     assert len(json.loads(here("data", "ls", "--json").out)) > 5
 
 
+def test_a_family_can_be_looked_at_by_kind_of_question(here: Callable[..., Said], trained: Path) -> None:
+    asked = ["eval", trained, "--task", "charts", "--n", "4", "--difficulty", "1"]
+    rows = json.loads(here(*asked, "--json").out)["families"]["charts"]["1"]["kinds"]
+    plain, told = here(*asked).out, here(*asked, "--kinds").out
+    assert len(rows) > 1
+    for kind, row in rows.items():
+        assert f"{row['correct']:g} of {row['n']}" in next(line for line in told.splitlines() if f"  {kind} " in line)
+        assert f"  {kind} " not in plain
+
+
 def test_thoughts_are_shown_as_they_come_and_agents_side_by_side(
     here: Callable[..., Said], trained: Path, drawn: Path, tmp_path: Path
 ) -> None:

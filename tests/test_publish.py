@@ -23,7 +23,7 @@ from castalia.rl.homework import Homework, PracticeConfig
 from castalia.training.checkpoint import save_checkpoint
 from castalia.training.metrics import read_metrics
 from castalia.training.pretrain import pretrain
-from castalia.training.run import HOMEWORK, SOURCES, load_recipe_of, load_state, load_weights
+from castalia.training.run import HOMEWORK, SOURCES, STRETCHES, load_recipe_of, load_state, load_weights
 
 SMALL = {"model.width": "32", "model.heads": "2", "model.layers": "2", "training.compile": "false"}
 
@@ -58,6 +58,10 @@ def _practised(run: Path) -> None:
         for step, rate in ((0, 0.3), (2, 0.4), (9, 0.99))
     ]
     (run / HOMEWORK / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def write(path: Path, content: object) -> None:
+    path.write_text(json.dumps(content))
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +103,16 @@ def test_its_card_tells_what_it_was_made_of_and_what_it_can_do(examined: Path, p
     assert "(3 steps" in card and "6 min of homework" in card and "| loss | 0.5000 | 0.4000 to 0.6000 |" in card
     assert "| countdown | 30% → 40% | 90% → 90% |" in card, "what came after the weights does not count"
     assert f"{published.changed} of {published.asked} answers" in card and "`castalia exam` on 20" in card
+
+
+def test_its_card_tells_by_which_code_it_was_trained(changed: Callable[..., Path], tmp_path: Path) -> None:
+    stretches = [{"step": 0, "commit": "abc"}, {"step": 2000, "commit": "def"}]
+    for count, told in (
+        (1, "- trained by commit abc\n"),
+        (2, "by commit abc, from step 2,000 on by def, whose documents"),
+    ):
+        run = changed(f"run{count}", lambda run, count=count: write(run / STRETCHES, stretches[:count]))
+        assert told in (publish(run, tmp_path / f"published{count}", questions=1).directory / CARD).read_text()
 
 
 @pytest.mark.parametrize("others", [0, 1])

@@ -20,11 +20,13 @@ def evaluate(
     difficulty: tuple[int, ...] = (),
     n: int = 100,
     split: str = "held_out",
+    kinds: bool = False,
     json: bool = False,
 ) -> None:
     """Examine a run on held-out questions.
 
     $ castalia eval runs/pocket --task charts mazes --difficulty 1 2 3 --n 200
+    $ castalia eval --task scenes --kinds
 
     Args:
         run: run directory, or a model that comes with the package (default: the one that does).
@@ -32,6 +34,7 @@ def evaluate(
         difficulty: difficulties from 1 to 10 (default: those it was trained on).
         n: questions a family and difficulty.
         split: held_out, out_of_range or train.
+        kinds: tell the kinds of a family's questions apart, too.
         json: print one line of JSON instead of a table.
     """
     from castalia.console import accuracy_table, console
@@ -41,7 +44,7 @@ def evaluate(
         find_run(run), tasks=list(task) or None, difficulties=tuple(difficulty) or None, questions=n, split=split
     )
     evaluation = examination.to_json()
-    print(jsonlib.dumps(evaluation)) if json else console.print(accuracy_table(evaluation))
+    print(jsonlib.dumps(evaluation)) if json else console.print(accuracy_table(evaluation, kinds))
 
 
 def exam(

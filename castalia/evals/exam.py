@@ -24,9 +24,9 @@ from castalia.errors import TaskError
 from castalia.evals.audit import audit_run, to_json
 from castalia.evals.examine import EASY, Examination, examine, questions
 from castalia.evals.learned import check_sources
-from castalia.evals.origin import origin
 from castalia.evals.references import compare, is_lacking, reference_questions
 from castalia.evals.ways import learned_ways, usual_way
+from castalia.origin import origin
 from castalia.reasoning.strategies import Strategy
 from castalia.tasks.asking import MEDIA, Medium, present
 from castalia.tasks.task import DIFFICULTIES, Example, Task

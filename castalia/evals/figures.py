@@ -10,9 +10,9 @@ from castalia.errors import DataError
 from castalia.evals.exam import EXAM
 from castalia.evals.examine import EASY
 from castalia.evals.goals import HEADLINES, described
-from castalia.evals.origin import joined
 from castalia.evals.sheets import draw, sheets_of
 from castalia.evals.ways import AGENTS
+from castalia.origin import joined
 from castalia.rl.measure import before_and_after
 from castalia.training.metrics import read_metrics
 from castalia.training.run import HOMEWORK

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from castalia.document import Call
 from castalia.tasks.drawing import PALETTE
-from castalia.tasks.steps import CELL, call, mark, tallied
+from castalia.tasks.steps import call, mark, tallied
 from castalia.tasks.task import Question
 
 WORDINGS: dict[str, tuple[str, ...]] = {
@@ -176,16 +176,12 @@ def _looked_through(
     return ", ".join(words)
 
 
-def _located(scene: Scene, a: Thing, b: Thing, axis: int, further: Thing) -> str:
-    """Return in which column (or row) of cells every thing stands, then two of them, first the one further on the side
-    that is asked for: ``red star 2, blue star 4, green star 1: red star 2, green star 1``.
+def _compared(way: str, a: str, b: str, further: str) -> str:
+    """Return which of `a` and `b` is further that way, in the same words however it is asked for.
+
+    So in ``left, red star, blue star: blue star``. What is said of each is said of the one that is further.
     """
-    two = (further, b if further is a else a)
-    everything, these = (
-        ", ".join(f"{thing.name} {thing.middle[axis] // CELL + 1}" for thing in things)
-        for things in (scene.things, two)
-    )
-    return f"{everything}: {these}"
+    return f"{way}, {a}, {b}: {further}"
 
 
 def _marked(things: Sequence[Thing]) -> tuple[Call, ...]:
@@ -275,7 +271,10 @@ def _side(scene: Scene, rng: random.Random) -> Question | None:
     further = max(two, key=lambda thing: thing.middle[axis] * sign)
     answer = "yes" if further is a else "no"
     text = _word("side", rng, a=a.name, b=b.name, side=side)
-    thoughts = _located(scene, a, b, axis, further)
+    way = next(way for way, direction in WAYS.items() if direction == (axis, sign))
+    # What each would mean is said before, so that the answer is what stands behind the one that is further.
+    yes, no = f"{a.name} yes", f"{b.name} no"
+    thoughts = _compared(way, yes, no, yes if further is a else no)
     return Question(text, answer, "side", thoughts, 0.5, steps=_related(a, b, axis))
 
 
@@ -287,7 +286,7 @@ def _which_side(scene: Scene, rng: random.Random) -> Question | None:
     a, b = two
     further = max(two, key=lambda thing: thing.middle[axis] * sign)
     text = _word("which side", rng, a=a.name, b=b.name, way=way)
-    thoughts = _located(scene, a, b, axis, further)
+    thoughts = _compared(way, a.name, b.name, further.name)
     return Question(text, further.name, "which side", thoughts, 0.5, steps=_related(a, b, axis))
 
 
@@ -323,10 +322,19 @@ def _between(scene: Scene, rng: random.Random) -> Question | None:
 
 
 def _odd(scene: Scene, rng: random.Random) -> Question | None:
-    """Ask for the one thing that is not as all others; thoughts name these, and go through all until one is not."""
+    """Ask for the one thing that is not as all others.
+
+    Thoughts name these, and go through all until one is not, with a ``no`` behind the word in which it is not: ``red
+    star: red star, red star, blue no star``.
+    """
     odd = scene.sole()
     if not odd:
         return None
-    common = next(thing.name for thing in scene.things if thing is not odd[0])
-    thoughts = f"{common}: {_looked_through(scene, lambda thing: thing is odd[0])}"
+    common = next(thing for thing in scene.things if thing is not odd[0])
+
+    def said(thing: Thing) -> str:
+        pairs = ((thing.colour, common.colour), (thing.shape, common.shape))
+        return " ".join(word if word == usual else f"{word} no" for word, usual in pairs)
+
+    thoughts = f"{common.name}: {_looked_through(scene, lambda thing: thing is odd[0], said)}"
     return Question(_word("odd", rng), odd[0].name, "odd", thoughts, 1 / len(scene.things))

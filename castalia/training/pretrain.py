@@ -17,7 +17,7 @@ from castalia.perception.perceive import Perception
 from castalia.training.distribution import Processes
 from castalia.training.memory import keep_freed_memory
 from castalia.training.recipe import Recipe
-from castalia.training.run import create_run, load_perception
+from castalia.training.run import begin_stretch, create_run, load_perception
 from castalia.training.trainer import Trainer
 
 HELD_OUT_DOCUMENTS = 256
@@ -49,6 +49,8 @@ def pretrain(
         positions = trainer.resume()
         if trainer.schedule.done(trainer.progress.step):
             return trainer
+        if processes.is_first:
+            begin_stretch(directory, trainer.progress.step)
         make = functools.partial(open_data, recipe, directory)
         # Opening data and measuring draw random numbers; those of training must not depend on how often it was resumed.
         with torch.random.fork_rng(devices=[]):

@@ -12,6 +12,7 @@ from castalia.data.mixture import Mixture
 from castalia.document import Call, Document
 from castalia.errors import CheckpointError, RecipeError
 from castalia.model.decoder import Decoder
+from castalia.origin import here
 from castalia.perception.perceive import Perception
 from castalia.perception.text import Tokenizer
 from castalia.training.checkpoint import load_newest, replace_file
@@ -21,6 +22,8 @@ HOMEWORK = "homework"
 """Where, in a run's directory, the run of its homework is."""
 SOURCES = "sources.json"
 """What the families of a run were made of on the machine where it began."""
+STRETCHES = "stretches.json"
+"""By what code a run was trained, from which step on: documents may be others afterwards."""
 TOKENIZER_DOCUMENTS = 3000
 """Documents the tokenizer is trained on."""
 
@@ -82,6 +85,22 @@ def load_sources_of(directory: Path) -> dict[str, list[str]]:
     """Return what the families of a run were made of; {} for a run that has not written it down."""
     path = directory / SOURCES
     return json.loads(path.read_text()) if path.exists() else {}
+
+
+def begin_stretch(directory: Path, step: int) -> None:
+    """Write down that a run is trained by this code from `step` on, if it was not so already."""
+    stretches = [stretch for stretch in load_stretches_of(directory) if stretch["step"] < step]
+    now = {"step": step, **here()}
+    if not stretches or stretches[-1]["commit"] != now["commit"]:
+        replace_file(directory / STRETCHES, json.dumps([*stretches, now], indent=1))
+
+
+def load_stretches_of(directory: Path) -> list[dict[str, Any]]:
+    """Return by what code a run was trained, ``[{step, commit, machine, date}]``, each from that step on; [] if it has
+    not written it down.
+    """
+    path = directory / STRETCHES
+    return json.loads(path.read_text()) if path.exists() else []
 
 
 def load_perception(directory: Path) -> Perception:

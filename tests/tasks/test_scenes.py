@@ -3,7 +3,6 @@
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
 from itertools import product
 
 import numpy as np
@@ -61,12 +60,9 @@ def mentioned(question: Question, things: tuple[Thing, ...]) -> list[Thing]:
     return sorted(found, key=lambda thing: question.text.index(thing.name))
 
 
-def located(things: Sequence[Thing], two: Sequence[Thing], text: str, further: Thing) -> str:
-    """Return the thoughts about which of two is further: column (or row) of all, then of both, that one first."""
-    across = any(word in text for word in ("left", "right"))
-    named = {thing: f"{thing.name} {(thing.x if across else thing.y) // 16 + 1}" for thing in things}
-    ordered = sorted(two, key=lambda thing: thing is not further)
-    return f"{', '.join(named.values())}: {', '.join(named[thing] for thing in ordered)}"
+def way_of(text: str) -> str:
+    ways = {"left": "left", "right": "right", "above": "up", " up": "up", "below": "down", " down": "down"}
+    return next(way for word, way in ways.items() if word in text)
 
 
 def distance(a: Thing, b: Thing) -> float:
@@ -106,21 +102,25 @@ def test_answers_are_true_of_the_picture(shown: list[Scene]) -> None:
                 a, b = mentioned(question, things)
                 true = {"left of": a.x < b.x, "right of": a.x > b.x, "above": a.y < b.y, "below": a.y > b.y}
                 assert (answer == "yes") == next(value for side, value in true.items() if side in text)
-                assert question.thoughts == located(things, (a, b), text, further=a if answer == "yes" else b)
+                yes, no = f"{a.name} yes", f"{b.name} no"
+                assert question.thoughts == f"{way_of(text)}, {yes}, {no}: {yes if answer == 'yes' else no}"
             elif question.kind in ("which side", "outermost"):
                 among = mentioned(question, things) if question.kind == "which side" else things
                 keys = {"left": lambda t: t.x, "right": lambda t: -t.x, "up": lambda t: t.y, "down": lambda t: -t.y}
                 key = next(key for way, key in keys.items() if f" {way}" in text)
-                assert (further := min(among, key=key)).name == answer
+                assert min(among, key=key).name == answer
                 if question.kind == "which side":
-                    assert question.thoughts == located(things, among, text, further)
+                    assert question.thoughts == f"{way_of(text)}, {among[0].name}, {among[1].name}: {answer}"
             elif question.kind == "size":
                 (thing,) = mentioned(question, things)
                 assert answer == ("large" if thing.large else "small")
             elif question.kind == "odd":
                 assert Counter(names)[answer] == 1 and len(set(names)) == 2
                 common, gone_through = question.thoughts.split(": ")
-                assert common in set(names) - {answer} and gone_through == ", ".join(names[: names.index(answer) + 1])
+                *usual, last = gone_through.split(", ")
+                assert {common, *usual} == {common} == set(names) - {answer} and len(usual) == names.index(answer)
+                assert last.replace(" no", "") == answer and last.count(" no") == 1
+                assert last.split(" no")[0].split()[-1] not in common.split()
             else:
                 a, b = mentioned(question, things)[:2]
                 detours = [distance(a, c) + distance(c, b) - distance(a, b) for c in things if c.name == answer]

@@ -15,7 +15,14 @@ from castalia.errors import CheckpointError, RecipeError
 from castalia.recipes import load_recipe
 from castalia.training.metrics import read_metrics
 from castalia.training.recipe import Recipe
-from castalia.training.run import create_run, load_model, load_perception, load_recipe_of
+from castalia.training.run import (
+    begin_stretch,
+    create_run,
+    load_model,
+    load_perception,
+    load_recipe_of,
+    load_stretches_of,
+)
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +35,7 @@ def test_a_finished_run_holds_all_it_is_made_of_and_nothing_half_done(undisturbe
         "recipe.json",
         "tokenizer.json",
         "sources.json",
+        "stretches.json",
         "metrics.jsonl",
         "checkpoints",
     }
@@ -38,6 +46,22 @@ def test_a_finished_run_holds_all_it_is_made_of_and_nothing_half_done(undisturbe
     assert steps == list(range(1, 61))
     held_out = [line["step"] for line in read_metrics(undisturbed / "metrics.jsonl") if "held_out_loss" in line]
     assert held_out == [20, 40, 60]
+
+
+def test_a_run_says_from_which_step_on_it_was_trained_by_which_code(
+    undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (stretch,) = load_stretches_of(undisturbed)
+    assert stretch["step"] == 0 and stretch.keys() == {"step", "commit", "machine", "date"}
+    assert load_stretches_of(tmp_path) == []
+    for commit, step in (("a", 0), ("a", 10), ("b", 20), ("b", 40), ("c", 50), ("d", 30)):
+        monkeypatch.setattr("castalia.training.run.here", lambda commit=commit: {"commit": commit})
+        begin_stretch(tmp_path, step)
+    assert load_stretches_of(tmp_path) == [
+        {"step": 0, "commit": "a"},
+        {"step": 20, "commit": "b"},
+        {"step": 30, "commit": "d"},
+    ], "what went on from an earlier checkpoint replaces what came after it"
 
 
 def test_it_learned_something(undisturbed: Path) -> None:

@@ -13,7 +13,12 @@ import torch
 
 
 def origin(command: str) -> dict[str, str]:
-    """Return ``{command, commit, machine, date}`` of what is measured now, by this code, on this machine.
+    """Return ``{command, commit, machine, date}`` of what is measured now, by this code, on this machine."""
+    return {"command": command, **here()}
+
+
+def here() -> dict[str, str]:
+    """Return ``{commit, machine, date}``: this code, this machine, today.
 
     With changes that are not committed a ``+`` follows the commit; without git it is the version of the package.
     """
@@ -24,12 +29,12 @@ def origin(command: str) -> dict[str, str]:
     machine = (
         f"{processor}, {os.cpu_count()} cores, {torch.backends.cpu.get_cpu_capability()}, torch {torch.__version__}"
     )
-    return {"command": command, "commit": _commit(), "machine": machine, "date": datetime.date.today().isoformat()}
+    return {"commit": _commit(), "machine": machine, "date": datetime.date.today().isoformat()}
 
 
 def _commit() -> str:
     def git(*words: str) -> subprocess.CompletedProcess[str]:
-        command = ["git", "-C", str(Path(__file__).parents[1]), *words]
+        command = ["git", "-C", str(Path(__file__).parent), *words]
         return subprocess.run(command, capture_output=True, text=True)
 
     with contextlib.suppress(OSError):
