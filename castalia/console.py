@@ -73,7 +73,8 @@ def _add_kinds(table: Table, rows: dict[str, Any], difficulties: list[int]) -> N
     for kind in sorted({kind for row in rows.values() for kind in row["kinds"]}):
         found = [rows.get(str(d), {"kinds": {}})["kinds"].get(kind) for d in difficulties]
         asked = [tally for tally in found if tally]
-        n, correct, chance = (sum(tally[of] for tally in asked) for of in ("n", "correct", "chance"))
+        n, correct = (sum(tally[of] for tally in asked) for of in ("n", "correct"))
+        chance = sum(tally["chance"] * tally["n"] for tally in asked)
         cells = [f"{tally['correct']:g} of {tally['n']}" if tally else "" for tally in found]
         table.add_row(f"  {kind}", *cells, f"{correct / n:.0%}", f"{chance / n:.0%}", style="dim")
 

@@ -236,7 +236,9 @@ def test_a_family_can_be_looked_at_by_kind_of_question(here: Callable[..., Said]
     plain, told = here(*asked).out, here(*asked, "--kinds").out
     assert len(rows) > 1
     for kind, row in rows.items():
-        assert f"{row['correct']:g} of {row['n']}" in next(line for line in told.splitlines() if f"  {kind} " in line)
+        line = next(line for line in told.splitlines() if f"  {kind} " in line)
+        assert f"{row['correct']:g} of {row['n']}" in line and f"{row['accuracy']:.0%} │" in line
+        assert f"{row['chance']:.0%} │" in line
         assert f"  {kind} " not in plain
 
 
