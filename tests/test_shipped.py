@@ -21,11 +21,10 @@ from castalia.evals.references import is_lacking
 from castalia.evals.ways import usual_way
 from castalia.forecast.forecast import FORECAST, read_forecasts
 from castalia.publish import CARD
-from castalia.shipped import DEFAULT, find_run, shipped
+from castalia.shipped import find_run
 from castalia.tasks.talk import UNABLE
 from castalia.training.run import load_model, load_recipe_of, load_sources_of, load_weights
 
-pytestmark = pytest.mark.skipif(DEFAULT not in shipped(), reason="no model is published yet")
 REPOSITORY = Path(__file__).parents[1]
 ASKED, OTHERWISE = 12, 2
 """Questions a family and difficulty, the first of those that its exam has asked; how many of a family's may be answered
