@@ -9,7 +9,6 @@ NANO = {
 
 GOALS: dict[str, tuple[str, str]] = {
     "exam/media_gap": ("points between a question as text, by voice and in the picture, mean of families", "≤ 5"),
-    "exam/countdown_agents": ("countdown: exactly right at difficulties 1 to 3, agents that contemplate", "≥ 75"),
     "exam/*_agents": ("{0}: exactly right at difficulties 1 to 3, agents that contemplate", ""),
     **{
         f"exam/{family}": (f"{family}: exactly right at difficulties 1 to 3", f"≥ {goal}")
@@ -146,7 +145,7 @@ GOALS: dict[str, tuple[str, str]] = {
 before a / stands the record it is of, and {0}, {1} are what its stars stand for."""
 
 HEADLINES: dict[str, tuple[str, ...]] = {
-    "exam": (*NANO, "countdown_agents", "media_gap"),
+    "exam": (*NANO, "media_gap"),
     "first_answer": ("first_answer_seconds",),
     "training": ("documents_ratio", "hf_ratio_256"),
     "decoding": ("hf_ratio_b64", "llamacpp_ratio_b1", "vllm_ratio_b64", "fork8_latency_ratio"),
