@@ -45,6 +45,11 @@ KEPT = ("recipe.json", "tokenizer.json", SOURCES, STRETCHES, EXAM, FORECAST, RUN
 """What is copied of a run beside its weights and metrics, where there is such a file."""
 VOICE = "spoken by eSpeak NG, a program under GPL-3.0-or-later (of which nothing is in the weights or the package)"
 """Who asks where questions are asked by voice."""
+CHANGED = (
+    "School went on with other documents, or for longer, than this was foretold for: the same law, beside what came of "
+    "it, is no test of the forecast."
+)
+"""What is said below a forecast of a run whose code has changed on the way."""
 METRICS_LINES = 400
 """Lines of metrics that are kept at most, evenly spaced: what curves are drawn of."""
 
@@ -215,6 +220,8 @@ def card(directory: Path, made: Published) -> str:
     if forecasts := read_forecasts(directory / FORECAST):
         sheet = forecast_sheet(forecasts, checks_of(forecasts, read_outcome(directory)))
         parts.append("## What was foretold before school began\n\n" + sheet.markdown())
+        if load_stretches_of(directory)[1:]:
+            parts.append(CHANGED)
     made_of = data_sheet(recipe.data.mixture, load_sources_of(directory))
     parts.append("## What it was made of\n\n" + made_of.markdown())
     if spoken := recipe.data.media.get("voice", 0.0):
