@@ -139,8 +139,12 @@ class Asked:
 
     def verdicts(self, way: Strategy) -> list[Verdict]:
         """Ask all questions in one way, one at a time."""
-        prompts = (example.prompt(number % len(example.questions)) for number, example in enumerate(self.examples))
-        return [way.answer(self.engine, [prompt], seed=number)[0] for number, prompt in enumerate(prompts)]
+        return [self.verdict(way, number) for number in range(len(self.examples))]
+
+    def verdict(self, way: Strategy, number: int) -> Verdict:
+        """Ask question `number`."""
+        example = self.examples[number]
+        return way.answer(self.engine, [example.prompt(number % len(example.questions))], seed=number)[0]
 
     def right(self, number: int, answer: str) -> float:
         """Return what the family's verifier says of an answer to question `number`."""
@@ -150,7 +154,11 @@ class Asked:
 
 def measure(asked: Asked, name: str, way: Strategy) -> Point:
     """Ask all questions in one way."""
-    verdicts = asked.verdicts(way)
+    return summed_up(asked, name, asked.verdicts(way))
+
+
+def summed_up(asked: Asked, name: str, verdicts: list[Verdict]) -> Point:
+    """Judge what one way has answered to all questions, and print."""
     return point(name, [asked.right(number, verdict.answer) for number, verdict in enumerate(verdicts)], verdicts)
 
 

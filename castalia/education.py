@@ -17,7 +17,7 @@ from castalia.errors import RecipeError
 from castalia.evals.examine import Answered, Examination, examine
 from castalia.evals.report import write_report
 from castalia.evals.ways import compare_ways, learned_ways, usual_way
-from castalia.forecast.before import forecast_run, in_steps, ladder_of, read_budget, seconds_to_train
+from castalia.forecast.before import Climb, forecast_run, in_steps, ladder_of, read_budget, seconds_to_train
 from castalia.forecast.forecast import FORECAST, read_forecasts
 from castalia.forecast.outcome import checks_of, measure_outcome, read_outcome
 from castalia.forecast.scaling import scaling_html
@@ -122,7 +122,7 @@ def foretell(recipe: Recipe, directory: Path) -> None:
 
         minutes = read_budget(ladder_of(directory)).get("minutes", SHARE * school_minutes(recipe))
         try:
-            forecasts = forecast_run(recipe, directory, minutes, questions=20, report=report)
+            forecasts = forecast_run(recipe, directory, minutes, Climb(questions=20), report)
         except RecipeError as error:
             console.print(f"school is not forecast: {error}")
         else:

@@ -38,8 +38,6 @@ def find_run(name: str | Path | None = None) -> Path:
     if wanted in shipped():
         return MODELS / wanted
     if name is None:
-        raise CheckpointError(
-            "no model comes with this package yet: make one (castalia run pocket) and name its directory"
-        )
+        raise CheckpointError("no model comes with this package: make one (castalia run pocket) and name its directory")
     known = f", nor a model of the package ({', '.join(shipped()) or 'there is none'})"
     raise CheckpointError(f"{wanted} is not a run: it is no directory{known}")

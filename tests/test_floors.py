@@ -10,7 +10,7 @@ import pytest
 HOUSE = Path(__file__).parents[1] / "castalia"
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("document", "errors", "console", "plot", "settings", "shipped", "origin"),
+    ("document", "errors", "console", "plot", "settings", "shipped", "origin", "processes"),
     ("perception", "actions", "tasks"),
     ("model", "data"),
     ("training", "engine"),

@@ -53,10 +53,8 @@ def castalia(place: Path, *arguments: str) -> str:
 @pytest.fixture(scope="module")
 def forecast(place: Path) -> list[dict[str, object]]:
     """Return what was forecast of `small`."""
-    said = castalia(
-        place, "forecast", "small.py", "--budget", "4m", "--stretches", "1", "2", "--questions", "5", "--json"
-    )
-    return json.loads(said)
+    options = ("--budget", "4m", "--stretches", "1", "2", "--questions", "5", "--jobs", "2")
+    return json.loads(castalia(place, "forecast", "small.py", *options, "--json"))
 
 
 def test_a_forecast_is_written_before_the_run_and_checked_after_it(

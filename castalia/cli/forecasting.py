@@ -22,6 +22,9 @@ def forecast(
     seeds: int = 2,
     stretches: tuple[float, ...] = (1.0,),
     questions: int = 50,
+    largest: float = 1 / 8,
+    apart: float = 2.0,
+    jobs: int = 1,
     ladder: Path | None = None,
     out: Path | None = None,
     overrides: Set = (),
@@ -31,22 +34,25 @@ def forecast(
 
     $ castalia forecast pocket --budget 3m --out runs/second && castalia pretrain pocket --out runs/second
     $ castalia forecast nano --ladder docs/results/nano/ladder.json
-    $ castalia forecast nano --budget 4h --sizes 5 --seeds 1
+    $ castalia forecast nano --budget 4h --largest 0.2 --apart 3.4 --jobs 2
 
     Args:
         recipe: name of a recipe, or path of a .py file with a function recipe().
         budget: wall clock of all small runs together, as 90s, 10m or 1h.
-        sizes: how many small sizes, each half of the next; with five or more one seed is enough.
+        sizes: how many small sizes; with five or more one seed is enough.
         seeds: runs of every size.
         stretches: how many times as long as planned every size is trained, too: 0.5 1 2 is what castalia plan needs.
         questions: exam questions a family and difficulty, after every small run.
+        largest: share of the run's compute that no small run is above: from nearer it is foretold better, at a price.
+        apart: how many times the compute of a small size the next has.
+        jobs: small runs at a time, each on its share of the cores: quicker where models are small.
         ladder: directory or file of small runs that were made before, of the same data: nothing is run.
         out: directory of the run that is forecast (default: runs/RECIPE); small runs are in RECIPE-ladder beside it.
         overrides: fields of the recipe, as model.width=256.
         json: print the forecasts as one line of JSON instead of a table.
     """
     from castalia.console import console
-    from castalia.forecast.before import forecast_from, forecast_run
+    from castalia.forecast.before import Climb, forecast_from, forecast_run
     from castalia.forecast.forecast import FORECAST
     from castalia.forecast.tables import forecast_sheet, unforetold
     from castalia.recipes import load_recipe
@@ -61,8 +67,8 @@ def forecast(
         if ladder is not None:
             forecasts = forecast_from(ladder, made, directory, console.print)
         else:
-            options = {"sizes": sizes, "seeds": seeds, "stretches": stretches, "questions": questions}
-            forecasts = forecast_run(made, directory, minutes_of(budget), **options, report=report)
+            small = Climb(sizes, seeds, stretches, questions, largest, apart, jobs)
+            forecasts = forecast_run(made, directory, minutes_of(budget), small, report)
     if json:
         print(jsonlib.dumps([one.to_json() for one in forecasts]))
         return

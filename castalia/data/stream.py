@@ -1,9 +1,6 @@
 """Streams of packed batches made by worker processes, each resumable at any batch."""
 
-import ctypes
 import itertools
-import signal
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +13,7 @@ from castalia.errors import RecipeError
 from castalia.perception.packing import Batch, Packer, concatenate
 from castalia.perception.perceive import Perception
 from castalia.perception.sequence import Sequence
+from castalia.processes import end_with_parent
 
 Position = list[int]
 """Where a stream goes on: indices of documents that wait in its packer, then the index to be drawn next."""
@@ -132,12 +130,6 @@ class Loader:
             batches.append(batch)
             self.positions[stream] = position
         return concatenate(batches)
-
-
-def end_with_parent() -> None:
-    """Let the kernel end this process when its parent is killed: a worker would wait for good to hand over its work."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG, linux/prctl.h
 
 
 def _same(item: object) -> object:

@@ -9,13 +9,10 @@ import hashlib
 import multiprocessing
 import os
 import re
-import signal
-import threading
 import zlib
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -25,11 +22,11 @@ from PIL import Image as pillow
 from PIL import ImageFilter
 from threadpoolctl import threadpool_limits
 
-from castalia.data.stream import end_with_parent
 from castalia.document import Content, Document, Image, Part, Speech
 from castalia.errors import DataError
 from castalia.evals.learned import Learned
 from castalia.perception.speech import BANDS, frames
+from castalia.processes import end_with_parent, without_interrupt
 
 Modality = Literal["text", "picture", "sound"]
 NEAR: dict[Modality, float] = {"text": 0.95, "picture": 0.99, "sound": 0.97}
@@ -196,7 +193,7 @@ def audit_run(
         max(1, min(len(shares), os.cpu_count() or 1)), multiprocessing.get_context("spawn"), _begin, (asked, directory)
     )
     try:
-        with _without_interrupt():  # Ctrl-C is for whoever waits for the processes
+        with without_interrupt():  # Ctrl-C is for whoever waits for the processes
             found = pool.map(_compare_share, shares)
         for number, share in enumerate(found, 1):
             for modality, it in share.items():
@@ -207,19 +204,6 @@ def audit_run(
     finally:
         pool.shutdown(cancel_futures=True)
     return _found(asked, compared)
-
-
-@contextmanager
-def _without_interrupt() -> Generator[None]:
-    """Let processes that are begun in here ignore Ctrl-C, in the main thread, which alone can say so."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 _at_work: tuple[Items, Learned]

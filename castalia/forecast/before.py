@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ FEWEST = enough_for(BentPower())
 ODD = 1.5
 """Beyond so many times as many positions as by the rules, or as few, a forecast along them is of another run."""
 LARGEST = 1 / 8
-"""A rung has no more of the run's compute than this: otherwise there would be little to forecast."""
+"""A rung has no more of the run's compute than this, unless a forecast is to be closer: it is paid for, too."""
 SPEED = 0.5
 """Share of the machine's peak that training reaches, about: how far a recipe given in minutes will come."""
 STEP_SECONDS = 0.02
@@ -46,36 +46,59 @@ COMPILED = 120.0
 """Runs of fewer seconds are not compiled: that alone takes half a minute."""
 
 
+@dataclass(frozen=True)
+class Climb:
+    """Which small runs a forecast is made from. Raises RecipeError for such that say nothing."""
+
+    sizes: int = 3
+    seeds: int = 2
+    stretches: tuple[float, ...] = (1.0,)
+    questions: int = 50
+    """Exam questions a family and difficulty."""
+    largest: float = LARGEST
+    """Share of the run's compute that none is above."""
+    apart: float = 2.0
+    """How many times the compute of a size the next has."""
+    jobs: int = 1
+    """Runs that are made at a time."""
+
+    def __post_init__(self) -> None:
+        if 1 not in self.stretches or not 0 < min(self.stretches) <= max(self.stretches) < float("inf"):
+            raise RecipeError("--stretches are above 0, and 1, what is forecast, is among them")
+        if not 0 < self.largest < 1:
+            raise RecipeError(f"--largest is a share of the run's compute, above 0 and below 1, not {self.largest:g}")
+        if self.apart <= 1:
+            raise RecipeError(
+                f"--apart is how many times the compute of a size the next has, above 1, not {self.apart:g}"
+            )
+        if self.jobs < 1:
+            raise RecipeError(f"--jobs is how many small runs are made at a time, 1 or more, not {self.jobs}")
+        if self.sizes < 2 or min(self.seeds, self.questions) < 1 or self.sizes * self.seeds < FEWEST:
+            raise RecipeError(
+                f"a ladder has 2 sizes, 1 seed and 1 question or more, and {FEWEST} runs in all, "
+                f"not {self.sizes}, {self.seeds} and {self.questions}"
+            )
+
+
 def forecast_run(
     recipe: Recipe,
     directory: Path,
     minutes: float,
-    *,
-    sizes: int = 3,
-    seeds: int = 2,
-    stretches: Sequence[float] = (1,),
-    questions: int = 50,
+    small: Climb | None = None,
     report: Callable[[str, dict[str, Any]], None] = lambda name, line: None,
 ) -> list[Forecast]:
-    """Climb a ladder for so many minutes, in DIRECTORY-ladder; forecast the run in `directory`, and write it there.
+    """Make `small` runs for so many minutes, in DIRECTORY-ladder; forecast the run in `directory`, and write it there.
 
-    It has so many `sizes`, each half of the next. Raises RecipeError if the run has begun: a forecast of what is known
-    would be none.
+    Raises RecipeError if the run has begun: a forecast of what is known would be none.
     """
     _check_before(directory)
-    stretches = sorted(set(stretches))
-    if 1 not in stretches or not 0 < stretches[0] <= stretches[-1] < float("inf"):
-        raise RecipeError("--stretches are above 0, and 1, what is forecast, is among them")
-    if sizes < 2 or min(seeds, questions) < 1 or sizes * seeds < FEWEST:
-        raise RecipeError(
-            f"a ladder has 2 sizes, 1 seed and 1 question or more, and {FEWEST} runs in all, "
-            f"not {sizes}, {seeds} and {questions}"
-        )
-    ladder = ladder_of(directory)
-    runs = [(share, seeds * sum(stretches)) for share in halvings(sizes)]
-    small, largest = settle(recipe, ladder, minutes, runs, most=LARGEST, questions=questions)
-    chosen = [largest * share for share, _ in runs]
-    climbed = climb(small, ladder, chosen, range(seeds), stretches=stretches, questions=questions, report=report)
+    small = small or Climb()
+    ladder, stretches = ladder_of(directory), sorted(set(small.stretches))
+    runs = [(share, small.seeds * sum(stretches)) for share in shares_of(small.sizes, small.apart)]
+    how: dict[str, Any] = {"questions": small.questions, "jobs": small.jobs}
+    made, size = settle(recipe, ladder, minutes, runs, most=small.largest, **how)
+    chosen = [size * share for share, _ in runs]
+    climbed = climb(made, ladder, chosen, range(small.seeds), stretches=stretches, **how, report=report)
     return _write(climbed, climbed[-1].flops / climbed[-1].stretch / chosen[-1], directory)
 
 
@@ -123,9 +146,9 @@ def ladder_of(directory: Path) -> Path:
     return directory.with_name(f"{directory.name}-ladder")
 
 
-def halvings(sizes: int) -> list[float]:
-    """Return `sizes` shares of the largest, each half of the next."""
-    return [0.5**number for number in reversed(range(sizes))]
+def shares_of(sizes: int, apart: float = 2.0) -> list[float]:
+    """Return `sizes` shares of the largest, the smallest first, each `apart` times the one before."""
+    return [apart**-number for number in reversed(range(sizes))]
 
 
 def settle(
@@ -137,15 +160,16 @@ def settle(
     most: float = 1.0,
     beyond: float = 1.0,
     questions: int = 50,
+    jobs: int = 1,
 ) -> tuple[Recipe, float]:
     """Return the recipe as small runs take it, in steps, and the size whose `runs` fit so many minutes.
 
-    Runs are (share of that size, how many); where others of up to `beyond` times that size come after, all are compiled
-    if these take long enough. What has been settled is kept in `directory`: how quick the machine happens to be when
-    they are gone on with must not change what they are. Raises RecipeError for a budget in which the smallest would be
-    shorter than `LEAST_STEPS`, and where small runs of another recipe are.
+    Runs are (share of that size, how many), `jobs` of them at a time; where others of up to `beyond` times that size
+    come after, all are compiled if these take long enough. What has been settled is kept in `directory`: how quick the
+    machine happens to be when they are gone on with must not change what they are. Raises RecipeError for a budget in
+    which the smallest would be shorter than `LEAST_STEPS`, and where small runs of another recipe are.
     """
-    asked: dict[str, Any] = {"minutes": minutes, "runs": [list(run) for run in runs]}
+    asked: dict[str, Any] = {"minutes": minutes, "runs": [list(run) for run in runs], "most": most, "jobs": jobs}
     said: dict[str, Any] = read_budget(directory)
     if said and said.get("recipe") != json.loads(json.dumps(recipe.to_json())):
         if any(directory.glob("size-*")):
@@ -156,14 +180,14 @@ def settle(
         steps = said.get("steps", recipe.training.steps)  # small runs of another budget stay what they are
         planned = in_steps(replace(recipe, training=replace(recipe.training, steps=steps)), peak_flops)
         count = sum(count for _, count in runs)
-        left = 60 * minutes - count * exam_seconds(recipe, questions)
-        size = min(most, _fitting(planned, left, runs, peak_flops))
+        left = 60 * minutes * jobs - count * exam_seconds(recipe, questions)
+        size = min(most, _fitting(planned, left, runs, peak_flops / jobs))
         smallest = sized(planned, size * min(share for share, _ in runs))
         if (smallest.training.steps or 0) < LEAST_STEPS:
             raise RecipeError(
                 f"{60 * minutes:.0f} s are too few for {count:.0f} small runs: the smallest would hardly begin"
             )
-        compiled = said.get("compiled", seconds_to_train(sized(planned, size * beyond), peak_flops) > COMPILED)
+        compiled = said.get("compiled", seconds_to_train(sized(planned, size * beyond), peak_flops / jobs) > COMPILED)
         settled: dict[str, Any] = {"steps": planned.training.steps, "size": size, "compiled": compiled}
         said = asked | settled | {"recipe": recipe.to_json()}
         directory.mkdir(parents=True, exist_ok=True)

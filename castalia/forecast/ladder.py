@@ -18,6 +18,7 @@ from castalia.evals.examine import examine
 from castalia.evals.losses import held_out_losses
 from castalia.model.config import ModelConfig
 from castalia.model.flops import StepShape, parameters, step_flops
+from castalia.processes import side_by_side
 from castalia.training.checkpoint import replace_file
 from castalia.training.metrics import read_metrics
 from castalia.training.pretrain import pretrain
@@ -115,6 +116,30 @@ def step_cost(recipe: Recipe) -> int:
     return step_flops(model, shape, muon=recipe.training.optimizer == "muon")
 
 
+@dataclass(frozen=True)
+class SmallRun:
+    """A run of a ladder: what it is made by, and its directory, in which it is measured."""
+
+    recipe: Recipe
+    directory: Path
+    size: float
+    stretch: float
+    questions: int
+
+    @property
+    def rung(self) -> Rung | None:
+        """What it gave, if it is done."""
+        path = self.directory / RUNG
+        rung = Rung(**json.loads(path.read_text())) if path.exists() else None
+        return rung if rung and rung.questions == self.questions else None
+
+    def run(self, report: Callable[[dict[str, Any]], None] = lambda line: None) -> None:
+        """Train it, from where it was interrupted, and measure it."""
+        pretrain(self.recipe, self.directory, report=report, warn=lambda text: None)
+        rung = measure(self.directory, self.size, self.recipe.training.seed, self.questions)
+        replace_file(self.directory / RUNG, json.dumps(asdict(replace(rung, stretch=self.stretch)), indent=1))
+
+
 def climb(
     recipe: Recipe,
     directory: Path,
@@ -123,35 +148,41 @@ def climb(
     *,
     stretches: Sequence[float] = (1,),
     questions: int = 50,
+    jobs: int = 1,
     report: Callable[[str, dict[str, Any]], None] = lambda name, line: None,
 ) -> list[Rung]:
-    """Run and measure `recipe` in every size, with every stretch and seed, in `directory`.
+    """Run and measure `recipe` in every size, with every stretch and seed, in `directory`, so many `jobs` at a time.
 
     What is done is not done again, and what was interrupted goes on. Raises RecipeError if there are runs of another
     recipe.
     """
-    rungs, compiled_for = [], None
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / "recipe.json"
     if any(directory.glob("size-*")) and Recipe.from_json(json.loads(path.read_text())) != recipe:
         raise RecipeError(f"{directory} holds a ladder of another recipe: choose another --out, or delete it")
     replace_file(path, json.dumps(recipe.to_json(), indent=1))
+    runs = []
     for size, stretch, seed in product(sorted(sizes), sorted(stretches), seeds):
         name = f"size-{size:g}" + (f"-stretch-{stretch:g}" if stretch != 1 else "") + f"-seed-{seed}"
-        path = directory / name / RUNG
-        rung = Rung(**json.loads(path.read_text())) if path.exists() else None
-        if rung is None:
-            if size != compiled_for:
+        made = sized(recipe, size, stretch)
+        made = replace(made, data=replace(made.data, seed=seed), training=replace(made.training, seed=seed))
+        runs.append(SmallRun(made, directory / name, size, stretch, questions))
+    missing = [run for run in runs if run.rung is None]
+    if jobs > 1:
+        # The longest first, beside which the others find a place.
+        side_by_side(SmallRun.run, missing[::-1], jobs, lambda run: _tell(run, report))
+    else:
+        for before, run in zip([None, *missing], missing, strict=False):
+            if before is None or before.size != run.size:
                 torch.compiler.reset()  # the graphs of all models so far count against the compiler's limit
-                compiled_for = size
-            made = sized(recipe, size, stretch)
-            made = replace(made, data=replace(made.data, seed=seed), training=replace(made.training, seed=seed))
-            pretrain(made, path.parent, report=lambda line, name=name: report(name, line), warn=lambda text: None)
-        if rung is None or rung.questions != questions:
-            rung = replace(measure(path.parent, size, seed, questions), stretch=stretch)
-            replace_file(path, json.dumps(asdict(rung), indent=1))
-        rungs.append(rung)
-    return rungs
+            run.run(lambda line, name=run.directory.name: report(name, line))
+    return [rung for run in runs if (rung := run.rung)]
+
+
+def _tell(run: SmallRun, report: Callable[[str, dict[str, Any]], None]) -> None:
+    """Report the newest line of what another process trains."""
+    if lines := read_metrics(run.directory / "metrics.jsonl"):
+        report(run.directory.name, lines[-1])
 
 
 def read_ladder(path: Path) -> tuple[Recipe, list[Rung]]:

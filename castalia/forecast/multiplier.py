@@ -9,7 +9,7 @@ import numpy as np
 
 from castalia.errors import RecipeError
 from castalia.forecast.accuracy import Growth
-from castalia.forecast.before import halvings, settle
+from castalia.forecast.before import settle, shares_of
 from castalia.forecast.fits import Fit, Values, fit
 from castalia.forecast.ladder import Rung, climb
 from castalia.training.recipe import Recipe
@@ -18,7 +18,7 @@ RATES = ("matrix_lr", "other_lr")
 """Learning rates of a recipe, by the names of their fields."""
 FACTORS = (0.5, 1.0, 2.0)
 """Learning rates that are tried for every recipe, as multiples of its own."""
-SIZES = halvings(4)
+SIZES = shares_of(4)
 """Sizes of the rungs, as shares of the largest."""
 TRIED = 0.5
 """Share of the largest at which they are tried: what is best in a much smaller one is not what is best in it."""

@@ -8,20 +8,21 @@ import pytest
 from castalia.errors import RecipeError
 from castalia.forecast import before
 from castalia.forecast.before import (
+    Climb,
     exam_seconds,
     forecast_from,
     forecast_run,
-    halvings,
     in_steps,
     seconds_to_train,
     settle,
+    shares_of,
 )
 from castalia.forecast.forecast import read_forecasts
 from castalia.forecast.ladder import Rung, sized, write_ladder
 from castalia.recipes import load_recipe
 
 LADDER, POCKET = load_recipe("ladder"), load_recipe("pocket")
-RUNS = [(share, 2.0) for share in halvings(3)]
+RUNS = [(share, 2.0) for share in shares_of(3)]
 PEAK = 1e11
 
 
@@ -65,8 +66,17 @@ def test_small_runs_of_another_recipe_are_not_gone_on_with(tmp_path: Path) -> No
 @pytest.mark.parametrize(("sizes", "seeds"), [(1, 8), (3, 1), (4, 0)])
 def test_a_ladder_that_can_say_nothing_is_refused_before_it_is_climbed(tmp_path: Path, sizes: int, seeds: int) -> None:
     with pytest.raises(RecipeError, match="a ladder has 2 sizes"):
-        forecast_run(LADDER, tmp_path / "run", 10, sizes=sizes, seeds=seeds)
+        forecast_run(LADDER, tmp_path / "run", 10, Climb(sizes, seeds))
     assert not list(tmp_path.iterdir())
+
+
+def test_small_runs_come_as_near_as_is_asked_for_and_never_are_the_whole(tmp_path: Path) -> None:
+    sizes = [settle(POCKET, tmp_path, 600, RUNS, most=most)[1] for most in (1 / 8, 1 / 4)]
+    assert sizes == [1 / 8, 1 / 4]
+    with pytest.raises(RecipeError, match="--largest is a share"):
+        Climb(largest=1.0)
+    with pytest.raises(RecipeError, match="--apart is how many times"):
+        Climb(apart=1.0)
 
 
 def test_a_recipe_of_another_length_is_forecast_from_the_same_ladder(tmp_path: Path) -> None:
