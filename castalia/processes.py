@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 from typing import TypeVar
 
 import torch
@@ -47,7 +48,7 @@ def side_by_side(
     `watch` is called with each that is at work, about once a second. Whatever `work` raises as `CastaliaError` is
     raised; whoever else is at work then, or when it is interrupted, is killed.
     """
-    waiting, at_work = list(reversed(things)), {}
+    waiting, at_work = list(reversed(things)), dict[Connection, tuple[T, BaseProcess]]()
     context, threads = multiprocessing.get_context("spawn"), max(1, (os.cpu_count() or 1) // jobs)
     try:
         while waiting or at_work:
@@ -59,7 +60,8 @@ def side_by_side(
                     process.start()
                 theirs.close()
                 at_work[ours] = thing, process
-            for ended in wait(list(at_work), timeout=GLANCE):
+            ready = wait(list(at_work), timeout=GLANCE)
+            for ended in [pipe for pipe in at_work if pipe in ready]:
                 _, process = at_work.pop(ended)
                 error = _told_by(ended)
                 process.join()
@@ -85,8 +87,7 @@ def _work(work: Callable[[T], None], thing: T, threads: int, pipe: Connection) -
         pipe.send(None)
 
 
-def _told_by(pipe: object) -> CastaliaError | None:
-    assert isinstance(pipe, Connection)
+def _told_by(pipe: Connection) -> CastaliaError | None:
     try:
         return pipe.recv()
     except EOFError:
