@@ -3,6 +3,7 @@
 import io
 import re
 import threading
+import weakref
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
@@ -188,14 +189,14 @@ class PythonSandbox:
             "max_recursion_depth": recursion,
         }
         self._lock = threading.Lock()
-        self._running: tuple[Any, ThreadPoolExecutor] | None = None
+        self._running: tuple[Any, ThreadPoolExecutor, weakref.finalize] | None = None
 
     def run(self, arguments: dict[str, Any], state: State) -> Future:
         """Return a future of what the program printed and the value of its last line, or of the error it ended in."""
         with self._lock:
             if self._running is None:
                 self._running = self._start()
-            pool, threads = self._running
+            pool, threads, _ = self._running
             return threads.submit(self._execute, pool, arguments["code"])
 
     def close(self) -> None:
@@ -203,17 +204,19 @@ class PythonSandbox:
         with self._lock:
             running, self._running = self._running, None
         if running is not None:
-            pool, threads = running
+            _, threads, end = running
             threads.shutdown(cancel_futures=True)
-            pool.__exit__(None, None, None)
+            end()
 
-    def _start(self) -> tuple[Any, ThreadPoolExecutor]:
+    def _start(self) -> tuple[Any, ThreadPoolExecutor, weakref.finalize]:
         from pydantic_monty import Monty
 
         # The second limit also holds where the first does not look: while a program is compiled, or its value returned.
         pool = Monty(min_processes=0, max_processes=self.workers, request_timeout=self.seconds + 1)
         pool.__enter__()
-        return pool, ThreadPoolExecutor(self.workers, "python-sandbox")
+        # Not left to the pool when nothing refers to it any more: its processes then end, but may never be reaped.
+        end = weakref.finalize(self, pool.__exit__, None, None, None)
+        return pool, ThreadPoolExecutor(self.workers, "python-sandbox"), end
 
     def _execute(self, pool: Any, code: str) -> Document:
         from pydantic_monty import MontyError

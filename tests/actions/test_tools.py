@@ -221,8 +221,11 @@ def test_whoever_asks_is_not_held_up_and_programs_run_side_by_side(python: Pytho
 
 def children() -> set[int]:
     """Return the processes that this one has started."""
-    tasks = Path(f"/proc/{os.getpid()}/task").iterdir()
-    return {int(pid) for task in tasks for pid in (task / "children").read_text().split()}
+    found = set[int]()
+    for task in Path(f"/proc/{os.getpid()}/task").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # a thread that has ended since
+            found |= {int(pid) for pid in (task / "children").read_text().split()}
+    return found
 
 
 def gone(processes: set[int]) -> bool:
