@@ -113,20 +113,33 @@ static void turn(float *x, int64_t d, const float *cos, const float *sin, int32_
 
 // Products. Weights lie in panels of PANEL columns, [I / PANEL, K, PANEL], the last filled up with zeros, so that they are
 // read in order, while the sums of ROWS rows stay in registers: few rows take as long as the weights take to be read.
-#define ROWS 8
-#define NEAR 64  // rows that stay in the nearer caches while a panel meets them
+// LANES is what one register of this processor holds; wider vectors would be taken apart, number by number.
+#if defined(__AVX512F__)
 #define LANES 16
+#define ROWS 8
+#elif defined(__AVX__)
+#define LANES 8
+#define ROWS 6
+#else
+#define LANES 4
+#define ROWS 6
+#endif
+#define NEAR (8 * ROWS)  // rows that stay in the nearer caches while a panel meets them
 
 typedef float Lanes __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 
-// sums [rows, PANEL] = x [rows, K] @ panel [K, PANEL].
+// sums [rows, PANEL] = x [rows, K] @ panel [K, PANEL], as many columns at a time as two registers hold.
 static inline __attribute__((always_inline)) void
 sum_panel(int rows, const float *x, const float *panel, int64_t K, float *sums) {
-    Lanes sum[ROWS][PANEL / LANES] = {0};
-    for (int64_t k = 0; k < K; k++)
-        for (int n = 0; n < rows; n++)
-            for (int i = 0; i < PANEL / LANES; i++) sum[n][i] += x[n * K + k] * ((const Lanes *)(panel + k * PANEL))[i];
-    memcpy(sums, sum, rows * PANEL * sizeof(float));
+    for (int column = 0; column < PANEL; column += 2 * LANES) {
+        Lanes sum[ROWS][2] = {0};
+        for (int64_t k = 0; k < K; k++) {
+            const Lanes *weights = (const Lanes *)(panel + k * PANEL + column);
+            for (int n = 0; n < rows; n++)
+                for (int i = 0; i < 2; i++) sum[n][i] += x[n * K + k] * weights[i];
+        }
+        for (int n = 0; n < rows; n++) memcpy(sums + n * PANEL + column, sum[n], sizeof sum[n]);
+    }
 }
 
 // y [N, I] = x [N, K] @ weights, or `add`ed to what is there.
@@ -140,14 +153,16 @@ static void multiply(const float *x, const float *panels, float *y, int64_t N, i
                 float sums[ROWS * PANEL];
                 const int64_t rows = N - n < ROWS ? N - n : ROWS;
                 switch (rows) {  // a constant number each, so that the sums are registers
-                case 1: sum_panel(1, x + n * K, panel, K, sums); break;
-                case 2: sum_panel(2, x + n * K, panel, K, sums); break;
-                case 3: sum_panel(3, x + n * K, panel, K, sums); break;
-                case 4: sum_panel(4, x + n * K, panel, K, sums); break;
-                case 5: sum_panel(5, x + n * K, panel, K, sums); break;
-                case 6: sum_panel(6, x + n * K, panel, K, sums); break;
-                case 7: sum_panel(7, x + n * K, panel, K, sums); break;
-                default: sum_panel(8, x + n * K, panel, K, sums);
+#define SUM(count) sum_panel(count < ROWS ? count : ROWS, x + n * K, panel, K, sums); break
+                case 1: SUM(1);
+                case 2: SUM(2);
+                case 3: SUM(3);
+                case 4: SUM(4);
+                case 5: SUM(5);
+                case 6: SUM(6);
+                case 7: SUM(7);
+                default: SUM(ROWS);
+#undef SUM
                 }
                 for (int64_t r = 0; r < rows; r++) {
                     float *to = y + (n + r) * I + p * PANEL;
