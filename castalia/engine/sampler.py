@@ -32,7 +32,9 @@ def sample(
             choice_BV[b].masked_fill_(~allowed, float("-inf"))
     tokens_B = choice_BV.argmax(-1)
     drawn = [b for b, request in enumerate(requests) if request.sampling.temperature > 0]
-    if drawn:
+    if len(drawn) == len(requests):
+        tokens_B = _draw(choice_BV, requests)
+    elif drawn:
         tokens_B[drawn] = _draw(choice_BV[drawn], [requests[b] for b in drawn])
     logprobs_B = logprobs_BV.gather(1, tokens_B[:, None])[:, 0]
     most = max(request.sampling.top_logprobs for request in requests)
@@ -49,20 +51,20 @@ def _draw(logits_BV: Tensor, requests: list[Request]) -> Tensor:
     columns = torch.tensor(settings, device=logits_BV.device, dtype=torch.float64).T[:, :, None]
     temperature_B1, top_p_B1, min_p_B1, uniform_B1 = columns
     probabilities_BV = (logits_BV.double() / temperature_B1).softmax(-1)
-    if (min_p_B1 > 0).any():
+    if any(r.sampling.min_p > 0 for r in requests):
         least_B1 = min_p_B1 * probabilities_BV.max(-1, keepdim=True).values
         probabilities_BV = probabilities_BV.masked_fill(probabilities_BV < least_B1, 0)
-    if (top_p_B1 < 1).any():
-        falling_BV, order_BV = probabilities_BV.sort(-1, descending=True, stable=True)
+    if any(r.sampling.top_p < 1 for r in requests):
+        falling_BV, order_BV = probabilities_BV.sort(dim=-1, descending=True, stable=True)
         # What the likelier ones leave is not needed once they make up top_p.
         unneeded_BV = falling_BV.cumsum(-1) - falling_BV >= top_p_B1 * falling_BV.sum(-1, keepdim=True)
         falling_BV = falling_BV.masked_fill(unneeded_BV, 0)
         probabilities_BV = torch.zeros_like(falling_BV).scatter(-1, order_BV, falling_BV)
     summed_BV = probabilities_BV.cumsum(-1)
-    tokens_B = torch.searchsorted(summed_BV, uniform_B1 * summed_BV[:, -1:], right=True)[:, 0]
-    # Rounding may leave the sum a hair short of the draw: then the last possible token.
-    last_B = (probabilities_BV > 0).long().cumsum(-1).argmax(-1)
-    return torch.minimum(tokens_B, last_B)
+    whole_B1 = summed_BV[:, -1:]
+    # Rounding may bring a draw up to the whole sum: then the last possible token.
+    drawn_B1 = torch.minimum(uniform_B1 * whole_B1, whole_B1.nextafter(torch.zeros_like(whole_B1)))
+    return torch.searchsorted(summed_BV, drawn_B1, right=True)[:, 0]
 
 
 def uniform(request: Request) -> float:

@@ -24,8 +24,8 @@ COUNT = int(os.environ.get("HOSTILE", "400"))
 
 CHAT: dict[str, Any] = {
     "model": "small", "messages": [{"role": "user", "content": [{"type": "text", "text": "Make 10 from 2, 5."}]}],
-    "max_completion_tokens": 8, "temperature": 0.5, "n": 1, "seed": 1, "stop": ["a"], "logprobs": True,
-    "reasoning_effort": "low", "stream": False, "actions": [],
+    "max_completion_tokens": 8, "temperature": 0.5, "top_p": 0.9, "n": 1, "seed": 1, "stop": ["a"],
+    "logprobs": True, "reasoning_effort": "low", "stream": False, "actions": [],
     "response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "integer"}}},
     "tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}], "tool_choice": "auto",
 }  # fmt: skip

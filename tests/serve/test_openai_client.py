@@ -91,6 +91,11 @@ def test_the_same_seed_gives_the_same_choices_and_another_seed_others(client: op
     assert len(set(drawn(1))) > 1
 
 
+def test_where_only_the_likeliest_tokens_are_left_all_choices_are_the_same(client: openai.OpenAI) -> None:
+    answered = client.chat.completions.create(model="small", messages=ASKED, n=4, temperature=1.5, top_p=0.001)
+    assert len({choice.message.content for choice in answered.choices}) == 1
+
+
 def test_logprobs_spell_the_answer_and_the_likeliest_comes_first(client: openai.OpenAI) -> None:
     answered = client.chat.completions.create(model="small", messages=ASKED, logprobs=True, top_logprobs=3)
     said = answered.choices[0]
