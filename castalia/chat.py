@@ -45,7 +45,7 @@ def converse(assistant: Assistant, effort: Effort, contemplate: int, canvases: P
             elif command == "/effort":
                 thinking = Thinking(cast(Effort, argument.strip()), assistant.actions)
             elif command == "/contemplate":
-                if not argument.strip().isdigit() or int(argument) > 64:
+                if not argument.strip().isdecimal() or int(argument) > 64:
                     raise CastaliaError("/contemplate takes a number from 0 to 64")
                 contemplate = int(argument)
             elif command.startswith("/"):

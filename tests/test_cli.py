@@ -273,6 +273,7 @@ def test_a_conversation_goes_on_after_a_mistake_and_ends_with_its_input(trained:
         "/image none.png",
         "/effort hihg",
         "/what",
+        "/contemplate ²",
         "And now?",
         "/new",
         "/help",
@@ -282,7 +283,8 @@ def test_a_conversation_goes_on_after_a_mistake_and_ends_with_its_input(trained:
         input="\n".join(lines), capture_output=True, text=True, cwd=REPOSITORY,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
-    for said in ("none.png cannot be read", "did you mean 'high'", "there is no /what", "/contemplate N"):
+    mistakes = ("none.png cannot be read", "did you mean 'high'", "there is no /what", "from 0 to 64")
+    for said in (*mistakes, "/contemplate N"):
         assert said in done.stdout, said
 
 

@@ -87,11 +87,10 @@ class Engine:
         A caller that stops early cancels what is left.
         """
         asked = [prompt for prompt in prompts for _ in range(sampling.n if sampling else 1)]
-        requests = [
-            self.submit(prompt, sampling, budget, actor, index)
-            for index, (prompt, actor) in enumerate(zip(asked, actors or [None] * len(asked), strict=True))
-        ]
+        requests: list[Request] = []
         try:
+            for index, (prompt, actor) in enumerate(zip(asked, actors or [None] * len(asked), strict=True)):
+                requests.append(self.submit(prompt, sampling, budget, actor, index))
             while any(request.stopped is None for request in requests):
                 yield from self.step()
         finally:
@@ -152,15 +151,14 @@ class Engine:
         if not chunks:
             return events + self._stuck(events)
         inputs, cache, last_R = lay_out(chunks, self.model.config, self.pool, self.device)
-        ready = []
-        for row, (request, count) in enumerate(chunks):
+        ready = [row for row, (r, count) in enumerate(chunks) if r.computed + count == len(r.context)]
+        logits_RV = self._logits(inputs, last_R[ready], cache)
+        # Only now, lest pages be found that hold nothing, if computing was interrupted.
+        for request, count in chunks:
             before, request.computed = request.computed // PAGE, request.computed + count
-            if request.computed == len(request.context):
-                ready.append(row)
             for page in range(before, request.computed // PAGE):
                 if request.context.last[(page + 1) * PAGE - 1] < request.computed:
                     self.pool.know(request.pages[page], request.context, page)
-        logits_RV = self._logits(inputs, last_R[ready], cache)
         if ready:
             requests = [chunks[row][0] for row in ready]
             drawn = sample(logits_RV, requests, self.perception.tokenizer.vocab_size, self.perception.special["end"])
@@ -221,7 +219,8 @@ class Engine:
                 context.append(self.perception.observation(brief))
                 actor, depth, thinks = request.actor.fork(), request.depth + 1, request.calls_in_thought
                 budget = Budget(outcome.tokens, seconds=outcome.seconds)
-                sampling = replace(request.sampling, grammar=None, min_tokens=0)  # what agents find is no answer yet
+                # What agents find is no answer yet.
+                sampling = replace(request.sampling, grammar=None, min_tokens=0, stop=())
                 agent = Request(index, context, sampling, budget, actor, depth, began_thinking=thinks)
                 agent.asker = request.asker
                 request.agents.append(self.admit(agent))

@@ -40,7 +40,7 @@ class Reader:
         """Say whether the answer so far contains one of the texts that end it."""
         if request.state != "answering":
             return False
-        answer = self.document(request).text()
+        answer = Document(tuple(part for part in self.document(request) if part.author == "assistant")).text()
         return any(text in answer for text in request.sampling.stop)
 
     def document(self, request: Request) -> Document:
@@ -68,12 +68,9 @@ class Reader:
     def reply(self, request: Request) -> Reply:
         """Return what has been written, as it stands."""
         document = self.document(request)
-        thoughts = " ".join(p.content.strip() for p in document if p.thought and isinstance(p.content, str))
-        answer = " ".join(
-            p.content.strip()
-            for p in document
-            if p.author == "assistant" and not p.thought and isinstance(p.content, str)
-        )
+        words = [(p, p.content.strip()) for p in document if p.author == "assistant" and isinstance(p.content, str)]
+        thoughts = " ".join(text for part, text in words if part.thought and text)
+        answer = " ".join(text for part, text in words if not part.thought and text)
         for text in request.sampling.stop:
             answer = answer.partition(text)[0]
         config, context = self.perception.config, request.context

@@ -36,15 +36,17 @@ class Sampling:
     """How tokens are drawn.
 
     `temperature` 0 takes the likeliest token. `top_p` keeps the likeliest tokens that make up this probability,
-    `min_p` those at least this share as likely as the likeliest. `seed` fixes the draw of each prompt, whatever else is
-    decoded beside it. A reply ends before the first of the texts `stop`. `grammar` makes a fresh `Grammar` for a reply.
-    `n` replies are made to every prompt, which the cache holds once. Of every token the `top_logprobs` likeliest
-    others are kept as well. A reply that no grammar holds does not end by itself before it has `min_tokens`.
+    `min_p` those at least this share as likely as the likeliest, `top_k` so many (0: all). `seed` fixes the draw of
+    each prompt, whatever else is decoded beside it. A reply ends before the first of the texts `stop`. `grammar`
+    makes a fresh `Grammar` for a reply. `n` replies are made to every prompt, which the cache holds once. Of every
+    token the `top_logprobs` likeliest others are kept as well. A reply that no grammar holds does not end by itself
+    before it has `min_tokens`.
     """
 
     temperature: float = 0.0
     top_p: float = 1.0
     min_p: float = 0.0
+    top_k: int = 0
     seed: int = 0
     stop: tuple[str, ...] = ()
     grammar: Callable[[], Grammar] | None = None
@@ -61,6 +63,10 @@ class Sampling:
             raise ValueError(f"top_p must be above 0 and at most 1, got {self.top_p}")
         if not 0 <= self.min_p <= 1:
             raise ValueError(f"min_p must be from 0 to 1, got {self.min_p}")
+        if self.top_k < 0:
+            raise ValueError(f"top_k must be 0 or more, got {self.top_k}")
+        if not all(self.stop):
+            raise ValueError("a text to stop at must not be empty")
 
 
 @dataclass(frozen=True)

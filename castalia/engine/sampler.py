@@ -47,17 +47,22 @@ def sample(
 
 
 def _draw(logits_BV: Tensor, requests: list[Request]) -> Tensor:
-    settings = [(r.sampling.temperature, r.sampling.top_p, r.sampling.min_p, uniform(r)) for r in requests]
+    asked = [request.sampling for request in requests]
+    settings = [(s.temperature, s.top_p, s.min_p, uniform(r)) for s, r in zip(asked, requests, strict=True)]
     columns = torch.tensor(settings, device=logits_BV.device, dtype=torch.float64).T[:, :, None]
     temperature_B1, top_p_B1, min_p_B1, uniform_B1 = columns
-    probabilities_BV = (logits_BV.double() / temperature_B1).softmax(-1)
-    if any(r.sampling.min_p > 0 for r in requests):
+    # From the likeliest, and no colder than can be told from 0: else what is divided overflows.
+    falls_BV = logits_BV.double() - logits_BV.amax(-1, keepdim=True)
+    probabilities_BV = (falls_BV / temperature_B1.clamp(min=1e-6)).softmax(-1)
+    if any(s.min_p > 0 for s in asked):
         least_B1 = min_p_B1 * probabilities_BV.max(-1, keepdim=True).values
         probabilities_BV = probabilities_BV.masked_fill(probabilities_BV < least_B1, 0)
-    if any(r.sampling.top_p < 1 for r in requests):
+    if any(s.top_p < 1 or s.top_k for s in asked):
         falling_BV, order_BV = probabilities_BV.sort(dim=-1, descending=True, stable=True)
         # What the likelier ones leave is not needed once they make up top_p.
         unneeded_BV = falling_BV.cumsum(-1) - falling_BV >= top_p_B1 * falling_BV.sum(-1, keepdim=True)
+        kept_B1 = torch.tensor([[s.top_k or falling_BV.shape[1]] for s in asked], device=logits_BV.device)
+        unneeded_BV |= torch.arange(falling_BV.shape[1], device=logits_BV.device) >= kept_B1
         falling_BV = falling_BV.masked_fill(unneeded_BV, 0)
         probabilities_BV = torch.zeros_like(falling_BV).scatter(-1, order_BV, falling_BV)
     summed_BV = probabilities_BV.cumsum(-1)

@@ -30,7 +30,7 @@ class Scheduler:
         for request in sorted(self.running, key=lambda r: len(r.context) - r.computed > 1):
             if request not in self.running:
                 continue  # was preempted a moment ago
-            count = self._count(request, left, first=not chunks)
+            count = self._count(request, left, chunks)
             if count and self._reserve(request, count, in_step):
                 chunks.append((request, count))
                 in_step.add(request)
@@ -44,7 +44,7 @@ class Scheduler:
             if ahead and ahead[0] in being_computed:
                 self._give_back(request)
                 continue  # somebody computes the same right now: it will be there in the next step
-            count = self._count(request, left, first=not chunks)
+            count = self._count(request, left, chunks)
             if not count or not self._reserve(request, count, set(), preempt=False):
                 self._give_back(request)
                 break
@@ -68,13 +68,17 @@ class Scheduler:
         del self.running[request]
         self._give_back(request)
 
-    def _count(self, request: Request, left: int, first: bool) -> int:
-        """Return how many positions fit, so that no picture is cut; one larger than any step has a step to itself."""
-        context, end = request.context, min(len(request.context), request.computed + left)
+    def _count(self, request: Request, left: int, chunks: list[tuple[Request, int]]) -> int:
+        """Return how many positions fit in what is left beside `chunks`, so that no picture is cut.
+
+        A picture larger than that has a step without other prompts: those who write always do, it would wait for ever.
+        """
+        alone = all(count == 1 for _, count in chunks)
+        context, end = request.context, min(len(request.context), request.computed + max(0, left))
         if end < len(context) and context.first[end] < end:
             end = context.first[end]
             if end <= request.computed:
-                end = context.last[request.computed] + 1 if first else request.computed
+                end = context.last[request.computed] + 1 if alone else request.computed
         return end - request.computed
 
     def _reserve(self, request: Request, count: int, in_step: set[Request], preempt: bool = True) -> bool:

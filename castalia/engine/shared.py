@@ -223,12 +223,14 @@ class Seat(Mailbox[Event]):
 
     def cancel(self, request: Request) -> Reply | None:
         """Stop a request, as `Engine.cancel`; None if it is done or the engine is closed."""
+        self.open.discard(request)
         if request.stopped is not None or not self.shared.is_alive:
             return None
         return self.shared.ask(lambda: self.shared.engine.cancel(request))
 
     def leave(self, requests: list[Request]) -> None:
         """Stop requests without waiting for it."""
+        self.open.difference_update(requests)
         if self.shared.is_alive:
             for request in requests:
                 self.shared.do(lambda request=request: self.shared.engine.cancel(request))

@@ -80,14 +80,14 @@ class Voices:
         """
         sampling = Sampling(self.temperature, seed=seed)
         group_of: dict[Request, int] = {}
-        for number, prompts in enumerate(groups):
-            for index, prompt in enumerate(prompts):
-                actor = self.thinking.actor(prompt, engine.perception)
-                told = self.thinking.told(prompt)
-                group_of[engine.submit(told, sampling, self.thinking.budget, actor, index)] = number
         replies: list[dict[int, Reply]] = [{} for _ in groups]
-        waiting = set(group_of)
         try:
+            for number, prompts in enumerate(groups):
+                for index, prompt in enumerate(prompts):
+                    actor = self.thinking.actor(prompt, engine.perception)
+                    told = self.thinking.told(prompt)
+                    group_of[engine.submit(told, sampling, self.thinking.budget, actor, index)] = number
+            waiting = set(group_of)
             while waiting:
                 for event in engine.step():
                     self.watch(event)

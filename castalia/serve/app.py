@@ -107,7 +107,14 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 def _stranger(request: Request) -> str | None:
     """Return the name by which a page or program of somebody else's has come here, which a browser would let it."""
     named = [f"//{request.headers.get('host', '')}", request.headers.get("origin", "//localhost")]
-    return next((name for name in named if urlsplit(name).hostname not in LOOPBACK), None)
+    return next((name for name in named if _host(name) not in LOOPBACK), None)
+
+
+def _host(name: str) -> str | None:
+    try:
+        return urlsplit(name).hostname
+    except ValueError:  # as of "//["
+        return None
 
 
 def _model(house: House, name: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from io import StringIO
 
 import numpy as np
@@ -72,6 +73,20 @@ def script(engine: Engine) -> Callable[..., Sampling]:
         return Sampling(grammar=lambda: Script(tokens, engine.model.config.vocab_size), **settings)
 
     return make
+
+
+def test_what_a_call_returns_does_not_end_a_reply(engine: Engine, script: Callable[..., Sampling]) -> None:
+    actor = Recorder(lambda call: Document((Part("1; 2", "tool"),)))
+    written = script("<think>", "<call>", "look {}", "</call>", "</think>", "one; two", "<end>")
+    assert ask(engine, actor, replace(written, stop=(";",))).answer == "one"
+    assert ask(engine, actor, replace(written, stop=("2",))).answer == "one; two"
+
+
+def test_blanks_between_calls_are_not_thoughts(engine: Engine, script: Callable[..., Sampling]) -> None:
+    actor = Recorder(lambda call: Document((Part("3", "tool"),)))
+    call = ("<call>", "look {}", "</call>")
+    reply = ask(engine, actor, script("<think>", "a", *call, " ", *call, "b", "</think>", "c", "<end>"))
+    assert (reply.thoughts, reply.answer) == ("a b", "c")
 
 
 def picture(*inked: tuple[int, int]) -> Image:

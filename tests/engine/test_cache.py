@@ -83,6 +83,18 @@ def test_with_too_little_memory_for_all_at_once_every_reply_is_the_same(engine: 
     assert [reply.tokens for reply in replies] == [reply.tokens for reply in expected]
 
 
+def test_what_was_not_computed_to_its_end_is_not_found_again(fresh: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(fresh, "_logits", interrupted)
+        fresh.generate([asked(LONG)], budget=Budget(4))
+    reply = fresh.generate([asked(LONG)], budget=Budget(4))[0]
+    assert reply.cached_tokens == 0
+    assert reply.tokens == Engine(fresh.model, fresh.perception).generate([asked(LONG)], budget=Budget(4))[0].tokens
+
+
 def test_a_prompt_larger_than_the_cache_is_refused(engine: Engine) -> None:
     small = Engine(engine.model, engine.perception, memory=1)
     with pytest.raises(EngineError, match="does not fit the cache of 16"):

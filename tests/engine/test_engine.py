@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from castalia.document import Document
+from castalia.document import Document, Image, Part
 from castalia.engine.engine import Engine
 from castalia.engine.request import Budget, Reply, Sampling
+from castalia.errors import EngineError
 from castalia.model.config import ModelConfig
 from castalia.model.decoder import Decoder, ModelInput
 from castalia.perception.packing import collate, pack
 from castalia.perception.sequence import Sequence
+from castalia.reasoning.strategies import OneChain
 
 Prompts = Callable[..., list[Document]]
 Continued = Callable[[Sequence, list[int]], Sequence]
@@ -182,6 +184,49 @@ def test_how_many_positions_a_step_computes_changes_nothing(
 ) -> None:
     chunked = Engine(engine.model, engine.perception, positions=positions)
     assert stripped(chunked.generate(prompts(300)[:60], DRAWN, TWELVE)) == stripped(written[:60])
+
+
+def noise(side: int, seed: int) -> Document:
+    pixels_HWC = np.random.default_rng(seed).integers(0, 256, (side, side, 3), np.uint8)
+    return Document((Part("Which"), Part(Image(pixels_HWC)), Part("is red?")))
+
+
+@pytest.mark.parametrize("positions", [1, 7, 64])
+def test_pictures_larger_than_a_step_change_nothing(engine: Engine, prompts: Prompts, positions: int) -> None:
+    asked = [*prompts(10), *(noise(side, side) for side in (40, 96, 130, 160, 170)), *prompts(20)[10:]]
+    expected = engine.generate(asked, DRAWN, TWELVE)
+    chunked = Engine(engine.model, engine.perception, positions=positions)
+    assert stripped(chunked.generate(asked, DRAWN, TWELVE)) == stripped(expected)
+
+
+def test_a_large_picture_does_not_wait_until_nobody_writes(engine: Engine, prompts: Prompts) -> None:
+    busy = Engine(engine.model, engine.perception, positions=64)
+    written = Sampling(1.0, min_tokens=200)
+    others = [busy.submit(prompt, written, Budget(200)) for prompt in prompts(3)]
+    picture = busy.submit(noise(160, 0), DRAWN, Budget(3))
+    for _ in range(100):
+        busy.step()
+    assert picture.stopped is not None
+    assert all(other.stopped is None for other in others)
+    for other in others:
+        busy.cancel(other)
+
+
+def test_no_temperature_is_too_small(engine: Engine, prompts: Prompts) -> None:
+    likeliest = stripped(engine.generate(prompts(20), budget=TWELVE))
+    assert stripped(engine.generate(prompts(20), Sampling(1e-307), TWELVE)) == likeliest
+
+
+def test_a_refused_prompt_leaves_nothing_of_the_others(engine: Engine, prompts: Prompts) -> None:
+    small = Engine(engine.model, engine.perception, memory=200_000)
+    fits, too_long = prompts(1)[0], Document((Part("which of three " * 500),))
+    with pytest.raises(EngineError, match="does not fit"):
+        small.generate([fits, too_long])
+    assert small.idle
+    with pytest.raises(EngineError, match="does not fit"):
+        OneChain().answer(small, [fits, too_long])
+    assert small.idle
+    assert len(small.generate([fits], budget=TWELVE)) == 1
 
 
 def test_no_prompts_give_no_replies(engine: Engine) -> None:

@@ -1,8 +1,10 @@
 """What Anthropic's own client, unmodified, does with a server of ours over a real socket."""
 
+import json
 from typing import Any
 
 import anthropic
+import httpx
 import pytest
 
 QUESTION = "Make 10 from 2, 5."
@@ -43,6 +45,28 @@ def test_thoughts_are_shown_only_where_they_are_wanted(client: anthropic.Anthrop
     for thinking in ({"type": "disabled"}, {"type": "adaptive", "display": "omitted"}):
         said = client.messages.create(model="small", max_tokens=300, messages=ASKED, thinking=thinking)  # ty: ignore[no-matching-overload]
         assert [block.type for block in said.content] == ["text"]
+
+
+def test_thinking_that_is_switched_off_stays_off_at_any_effort(client: anthropic.Anthropic) -> None:
+    asked: Any = {"model": "small", "max_tokens": 300, "messages": ASKED, "thinking": {"type": "disabled"}}
+    alone, at_high = (client.messages.create(**asked, **more) for more in ({}, {"output_config": {"effort": "high"}}))
+    assert alone.usage.output_tokens == at_high.usage.output_tokens
+
+
+def test_the_likeliest_token_alone_is_drawn_where_one_is_wanted(client: anthropic.Anthropic) -> None:
+    asked: Any = {"model": "small", "max_tokens": 300, "messages": ASKED}
+    few: Any = {"temperature": 1.0, "top_k": 1}
+    greedy, drawn = client.messages.create(**asked), client.messages.create(**asked, extra_body=few)
+    assert drawn.content[0].text == greedy.content[0].text  # ty: ignore[possibly-missing-attribute]
+
+
+def test_a_stream_tells_of_agents_that_contemplate(address: str) -> None:
+    asked = {"model": "small", "max_tokens": 300, "messages": ASKED, "stream": True, "contemplate": {"agents": 2}}
+    said = httpx.post(f"{address}/v1/messages", json=asked, timeout=60).text
+    events = [json.loads(line.removeprefix("data: ")) for line in said.splitlines() if line.startswith("data: ")]
+    agents = [event["agent"] for event in events if event["type"] == "agent"]
+    assert {agent["agent"] for agent in agents if agent["type"] == "done" and agent["round"] == 0} == {0, 1}
+    assert events[-1]["type"] == "message_stop"
 
 
 def test_a_tool_is_used_and_its_result_and_the_thoughts_go_back(client: anthropic.Anthropic) -> None:
@@ -97,6 +121,9 @@ def test_what_is_wrong_is_said_in_the_shape_of_this_api(client: anthropic.Anthro
     assert missing.value.body["error"]["type"] == "not_found_error"
     with pytest.raises(anthropic.BadRequestError, match="unknown parameter 'foo'"):
         client.messages.create(model="small", max_tokens=9, messages=ASKED, extra_body={"foo": 1})
+    with pytest.raises(anthropic.BadRequestError, match="text or a list of blocks"):
+        result: Any = {"type": "tool_result", "tool_use_id": "a", "content": 5}
+        client.messages.create(model="small", max_tokens=9, messages=[{"role": "user", "content": [result]}])
     with pytest.raises(anthropic.BadRequestError, match="blocks of type 'video'"):
         block: Any = {"type": "video"}
         client.messages.create(model="small", max_tokens=9, messages=[{"role": "user", "content": [block]}])

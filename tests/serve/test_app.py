@@ -118,7 +118,12 @@ def test_many_at_once_get_what_each_would_get_alone(address: str) -> None:
 def test_without_keys_pages_of_others_may_not_ask(service: LocalService, start: Callable[..., str]) -> None:
     address = start(service, is_local=True)
     assert post(address).status_code == 200
-    for headers in ({"Host": "evil.example"}, {"Origin": "https://evil.example"}, {"Origin": "null"}):
+    for headers in (
+        {"Host": "evil.example"},
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://["},
+    ):
         refused = httpx.post(f"{address}/v1/chat/completions", json=BODY, headers=headers, timeout=60)
         assert refused.status_code == 403, headers
 

@@ -92,8 +92,10 @@ def test_the_same_seed_gives_the_same_choices_and_another_seed_others(client: op
 
 
 def test_where_only_the_likeliest_tokens_are_left_all_choices_are_the_same(client: openai.OpenAI) -> None:
-    answered = client.chat.completions.create(model="small", messages=ASKED, n=4, temperature=1.5, top_p=0.001)
-    assert len({choice.message.content for choice in answered.choices}) == 1
+    drawn: dict[str, Any] = {"model": "small", "messages": ASKED, "n": 4, "temperature": 1.5}
+    for few in ({"top_p": 0.001}, {"extra_body": {"top_k": 1}}, {"extra_body": {"min_p": 1.0}}):
+        answered = client.chat.completions.create(**drawn, **few)
+        assert len({choice.message.content for choice in answered.choices}) == 1
 
 
 def test_logprobs_spell_the_answer_and_the_likeliest_comes_first(client: openai.OpenAI) -> None:
@@ -201,6 +203,19 @@ def test_contemplating_tells_of_every_agent_and_ends_in_one_answer(client: opena
     assert whole.choices[0].message.content == answer
 
 
+def test_a_streamed_response_tells_of_every_agent(client: openai.OpenAI) -> None:
+    asked: dict[str, Any] = {"contemplate": {"agents": 2}}
+    events: list[Any] = list(client.responses.create(model="small", input=QUESTION, stream=True, extra_body=asked))
+    agents = [event.agent for event in events if event.type == "response.agent"]
+    assert {agent["agent"] for agent in agents if agent["round"] == 0 and agent["type"] == "done"} == {0, 1}
+    assert events[-1].type == "response.completed"
+
+
+def test_contemplating_goes_with_a_format_that_is_text(client: openai.OpenAI) -> None:
+    asked: dict[str, Any] = {"contemplate": {"agents": 2}, "response_format": {"type": "text"}}
+    assert client.chat.completions.create(model="small", messages=ASKED, extra_body=asked).choices[0].message.content
+
+
 def test_a_response_is_kept_continued_and_deleted(client: openai.OpenAI) -> None:
     first = client.responses.create(model="small", input=QUESTION, instructions="Be brief.")
     assert first.status == "completed" and first.output_text
@@ -305,6 +320,8 @@ WRONG: dict[str, tuple[dict[str, Any], int, str, str | None]] = {
     "a tool that is not there": ({"tool_choice": NAMED}, 400, "'get_weather'", "tool_choice"),
     "an action that is not there": ({"actions": ["canvass"]}, 400, "did you mean 'canvas'", None),
     "contemplating with tools": ({"tools": [WEATHER], "contemplate": {"agents": 2}}, 400, "contemplate", None),
+    "contemplating until a text": ({"stop": ["a"], "contemplate": {"agents": 2}}, 400, "without tools", None),
+    "contemplating with logprobs": ({"logprobs": True, "contemplate": {"agents": 2}}, 400, "logprobs", None),
 }  # fmt: skip
 
 

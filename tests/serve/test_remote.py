@@ -131,6 +131,34 @@ def test_every_piece_of_code_has_its_own_output(behind: Callable[..., Any]) -> N
     assert {item.status for item in ran} == {"completed"}
 
 
+def test_what_runs_after_code_is_not_its_output(behind: Callable[..., Any]) -> None:
+    calls = [called("python", code="print(6*7)"), called("calculator", expression="1+1")]
+    _, client = behind(calls, "both")
+    asked: Any = {"tools": [{"type": "code_interpreter", "container": {"type": "auto"}}]}
+    extra = {"actions": ["python", "calculator"]}
+    whole = client.responses.create(model="small", input="What are they?", **asked, extra_body=extra)
+    (ran,) = [item for item in whole.output if item.type == "code_interpreter_call"]
+    assert ran.outputs[0].logs.strip() == "42"
+
+
+def test_how_tokens_are_drawn_is_passed_on(behind: Callable[..., Any]) -> None:
+    endpoint, client = behind("5*2")
+    drawn = {"top_k": 3, "min_p": 0.1}
+    client.chat.completions.create(model="small", messages=ASKED, temperature=1.0, top_p=0.9, extra_body=drawn)
+    assert {name: endpoint.asked[0][name] for name in (*drawn, "top_p")} == drawn | {"top_p": 0.9}
+
+
+def test_a_call_that_is_cut_off_has_no_input(start_app: Callable[[FastAPI], str], start: Callable[..., str]) -> None:
+    cut = called("get_weather") | {"function": {"name": "get_weather", "arguments": '{"city": "Par'}}
+    service = RemoteService(f"{start_app(Endpoint([cut]).app)}/v1", "small", "secret")
+    tool = {"name": "get_weather", "input_schema": {"type": "object"}}
+    asked = {"model": "small", "max_tokens": 9, "messages": ASKED, "tools": [tool]}
+    said = httpx.post(f"{start(service)}/v1/messages", json=asked, timeout=60)
+    service.close()
+    assert said.status_code == 200
+    assert [block["input"] for block in said.json()["content"] if block["type"] == "tool_use"] == [{}]
+
+
 def test_an_endpoint_that_fails_in_the_middle_ends_the_stream_with_what_it_says(
     start_app: Callable[[FastAPI], str], through: Callable[[str], openai.OpenAI]
 ) -> None:

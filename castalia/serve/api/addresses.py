@@ -57,7 +57,7 @@ async def fetch(address: str) -> str:
                 request = await _request(client, address)
                 response = await client.send(request, stream=True)
                 try:
-                    if not response.is_redirect:
+                    if not response.has_redirect_location:
                         response.raise_for_status()
                         return await _data(response)
                     address = urljoin(address, response.headers["location"])

@@ -10,7 +10,7 @@ from castalia.engine.request import Sampling
 from castalia.errors import AccessError, CastaliaError, DatabaseError
 from castalia.serve.errors import ApiError
 from castalia.serve.service.functions import Function
-from castalia.serve.service.job import Choice, Contemplating
+from castalia.serve.service.job import Choice, Contemplating, Job
 from castalia.serve.service.pieces import Acted, Done, Piece, Seen, Token, Words
 from castalia.serve.service.usage import Usage, together
 from castalia.tasks.effort import Effort
@@ -71,6 +71,7 @@ def sampling(
     stop: str | list[str] | None,
     *,
     min_p: float | None = None,
+    top_k: int | None = None,
     n: int | None = None,
     top_logprobs: int | None = None,
     min_tokens: int | None = None,
@@ -83,12 +84,23 @@ def sampling(
         temperature=temperature or 0.0,
         top_p=1.0 if top_p is None else max(top_p, 1e-6),
         min_p=min_p or 0.0,
+        top_k=top_k or 0,
         seed=seed or 0,
         stop=stops,
         n=n or 1,
         top_logprobs=top_logprobs or 0,
         min_tokens=min_tokens or 0,
     )
+
+
+def free_for_agents(job: Job) -> Job:
+    """Return the job. Raises ApiError if agents are to contemplate what only one reply can be held to."""
+    as_usual = Sampling(temperature=job.sampling.temperature, seed=job.sampling.seed)
+    is_held = job.functions or job.schema is not None or job.logprobs or job.sampling != as_usual
+    if job.contemplate and is_held:
+        but = "tools, a format, stop, n, top_p, top_k, min_p, min_tokens or logprobs"
+        raise ApiError(f"contemplate goes with one free answer: without {but}")
+    return job
 
 
 def chosen_tool(choice: str | None, named: str | None, functions: tuple[Function, ...]) -> str:

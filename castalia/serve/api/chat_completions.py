@@ -21,6 +21,7 @@ from castalia.serve.api.asking import (
     Temperature,
     chosen_tool,
     effort,
+    free_for_agents,
     logprob_content,
     reasoning_parts,
     sampling,
@@ -93,6 +94,7 @@ class ChatRequest(Strict):
     temperature: Temperature | None = Field(default=0.0, description="0, the default, takes the likeliest tokens")
     top_p: Share | None = 1.0
     min_p: Share | None = 0.0
+    top_k: int | None = Field(default=0, ge=0, le=MOST_TOKENS, description="0, the default, keeps all; as in vLLM")
     n: int | None = Field(default=1, ge=1, le=MOST_CHOICES)
     seed: int | None = Field(default=0, ge=-(1 << 63), lt=1 << 63)
     stop: str | list[str] | None = None
@@ -136,10 +138,7 @@ class ChatRequest(Strict):
         functions = tuple(tool.function.made() for tool in self.tools or ())
         named = self.tool_choice.function.name if isinstance(self.tool_choice, NamedTool) else None
         choice = self.tool_choice if isinstance(self.tool_choice, str) else None
-        contemplate = self.contemplate.made() if self.contemplate else None
-        if contemplate and (functions or self.response_format or (self.n or 1) > 1 or self.min_tokens):
-            raise ApiError("contemplate goes with one free answer: without tools, response_format, n or min_tokens")
-        return Job(
+        asked = Job(
             prompt=with_something(parse_messages(messages)),
             effort=effort(self.reasoning_effort),
             max_tokens=self.max_completion_tokens or self.max_tokens,
@@ -149,11 +148,12 @@ class ChatRequest(Strict):
                 self.seed,
                 self.stop,
                 min_p=self.min_p,
+                top_k=self.top_k,
                 n=self.n,
                 top_logprobs=self.top_logprobs,
                 min_tokens=self.min_tokens,
             ),
-            contemplate=contemplate,
+            contemplate=self.contemplate.made() if self.contemplate else None,
             actions=None if self.actions is None else tuple(self.actions),
             functions=functions,
             tool_choice=chosen_tool(choice, named, functions),
@@ -161,6 +161,7 @@ class ChatRequest(Strict):
             schema=_schema(self.response_format),
             logprobs=bool(self.logprobs),
         )
+        return free_for_agents(asked)
 
 
 def _schema(wanted: ResponseFormat | None) -> dict[str, Any] | None:

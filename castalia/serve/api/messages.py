@@ -8,6 +8,7 @@ from typing import Any, Literal
 from fastapi import APIRouter, Request, Response
 
 from castalia.document import Call
+from castalia.serve.api.addresses import opened
 from castalia.serve.api.answering import Answer, House, answered, secret_of
 from castalia.serve.api.chat_completions import agent_event
 from castalia.serve.api.messages_request import CountRequest, MessagesRequest
@@ -32,7 +33,7 @@ async def count_tokens(body: CountRequest, request: Request) -> dict[str, int]:
     house: House = request.app.state.house
     house.gate.known(secret_of(request))
     house.known(body.model)
-    messages = await body.conversation(house.database, None)
+    messages = await opened(await body.conversation(house.database, None), house.open_urls)
     return {"input_tokens": await house.service.count(await asyncio.to_thread(body.job, messages))}
 
 
@@ -81,7 +82,7 @@ class Message(Answer):
         """Take in one update; return the events that tell of it."""
         piece = update.piece
         if update.agent is not None:
-            return [{"type": "agent", **agent_event(update)}]
+            return [{"type": "agent", "agent": agent_event(update)}]
         self.choice.add(piece)
         if isinstance(piece, Words):
             return self._words(piece)
@@ -107,7 +108,7 @@ class Message(Answer):
             {"type": "tool_use", "id": f"toolu_{secrets.token_hex(12)}", "name": call.name, "input": {}}
         )
         events.append(self._delta({"type": "input_json_delta", "partial_json": call.arguments}))
-        self.content[-1]["input"] = json.loads(call.arguments)
+        self.content[-1]["input"] = _input(call)
         return events + self._close()
 
     def _open(self, block: dict[str, Any]) -> list[dict[str, Any]]:
@@ -147,3 +148,12 @@ class Message(Answer):
             "cache_creation_input_tokens": 0,
             "output_tokens": usage.completion,
         }
+
+
+def _input(call: Call) -> dict[str, Any]:
+    """Return a call's arguments; of a model elsewhere they may have been cut off, or be no object: then none."""
+    try:
+        read = json.loads(call.arguments)
+    except ValueError:
+        return {}
+    return read if isinstance(read, dict) else {}

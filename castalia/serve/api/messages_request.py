@@ -15,6 +15,7 @@ from castalia.serve.api.asking import (
     Strict,
     chosen_tool,
     effort,
+    free_for_agents,
     sampling,
     with_something,
 )
@@ -95,13 +96,13 @@ class CountRequest(Strict):
     @property
     def effort(self) -> Effort:
         """How much thought is wanted: by name, or by the tokens that it may take."""
+        if self.thinking and self.thinking.type == "disabled":
+            return "none"
         if self.output_config and self.output_config.effort:
             wanted = self.output_config.effort
             return "high" if wanted == "max" else effort(wanted)
         if self.thinking is None or self.thinking.type == "adaptive":
             return "medium"
-        if self.thinking.type == "disabled":
-            return "none"
         budget = self.thinking.budget_tokens or 0
         return max((effort for effort in EFFORTS if THINKING[effort] <= budget), key=THINKING.__getitem__)
 
@@ -127,7 +128,7 @@ class MessagesRequest(CountRequest):
     stop_sequences: list[str] | None = None
     temperature: Share | None = Field(default=0.0, description="0, the default, takes the likeliest tokens")
     top_p: Share | None = None
-    top_k: int | None = Field(default=None, ge=0)
+    top_k: int | None = Field(default=None, ge=0, le=MOST_TOKENS)
     seed: int | None = Field(default=0, ge=-(1 << 63), lt=1 << 63)
     contemplate: ContemplateOptions | None = None
     actions: list[str] | None = None
@@ -138,15 +139,14 @@ class MessagesRequest(CountRequest):
     def job(self, messages: list[dict[str, Any]]) -> Job:
         """Return what is asked. Raises ApiError, or another CastaliaError about a message, if it cannot be."""
         job = super().job(messages)
-        if self.contemplate and (job.functions or job.schema is not None):
-            raise ApiError("contemplate goes with a free answer: without tools and without a format")
-        return replace(
+        asked = replace(
             job,
             max_tokens=self.max_tokens,
-            sampling=sampling(self.temperature, self.top_p, self.seed, self.stop_sequences),
+            sampling=sampling(self.temperature, self.top_p, self.seed, self.stop_sequences, top_k=self.top_k),
             contemplate=self.contemplate.made() if self.contemplate else None,
             actions=None if self.actions is None else tuple(self.actions),
         )
+        return free_for_agents(asked)
 
 
 def _messages(message: dict[str, Any], number: int) -> list[dict[str, Any]]:
@@ -164,6 +164,8 @@ def _messages(message: dict[str, Any], number: int) -> list[dict[str, Any]]:
         at = f"{where}.content[{place}]"
         if kind == "tool_result":
             output = block.get("content") or ""
+            if not isinstance(output, str | list):
+                raise ApiError(f"{at}.content is text or a list of blocks", param=at)
             shown = output if isinstance(output, str) else [_part(part, at) for part in output]
             made.append({"role": "tool", "tool_call_id": block.get("tool_use_id"), "content": shown})
         elif kind == "tool_use":

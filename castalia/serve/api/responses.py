@@ -163,7 +163,7 @@ class Making(Answer):
         """Take in one update; return what tells of it."""
         piece = update.piece
         if update.agent is not None:
-            return [self._event("response.agent", **agent_event(update))]
+            return [self._event("response.agent", agent=agent_event(update))]
         self.choice.add(piece)
         if isinstance(piece, Words):
             return self._words(piece)
@@ -175,8 +175,9 @@ class Making(Answer):
             self.done.append(piece)
             self.status = "incomplete" if why(self.choice) == "length" else "completed"
             return self._close() + self._give_up()
-        if isinstance(piece, Seen) and self.output and self.output[-1]["type"] == "code_interpreter_call":
-            self.output[-1] |= {"outputs": [{"type": "logs", "logs": piece.document.text()}], "status": "completed"}
+        last = self.output[-1] if self.output else {"type": None}
+        if isinstance(piece, Seen) and last["type"] == "code_interpreter_call" and last["status"] == "in_progress":
+            last |= {"outputs": [{"type": "logs", "logs": piece.document.text()}], "status": "completed"}
             return [self._item("response.code_interpreter_call.completed"), self._item("response.output_item.done")]
         parts = reasoning_parts([piece]) if self.request.visual_thoughts else []
         return [event for part in parts for event in self._thought_part(part)]

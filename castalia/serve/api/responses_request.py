@@ -18,6 +18,7 @@ from castalia.serve.api.asking import (
     Temperature,
     chosen_tool,
     effort,
+    free_for_agents,
     sampling,
     with_something,
 )
@@ -141,17 +142,15 @@ class ResponsesRequest(Strict):
             actions = tuple(dict.fromkeys((*(actions or ()), "python")))
         named = self.tool_choice.name if isinstance(self.tool_choice, NamedTool) else None
         choice = self.tool_choice if isinstance(self.tool_choice, str) else None
-        contemplate, wanted = self.contemplate.made() if self.contemplate else None, self.format
-        if contemplate and (functions or wanted.type != "text"):
-            raise ApiError("contemplate goes with a free answer: without functions and without a format")
+        wanted = self.format
         if wanted.type == "json_schema" and wanted.schema_ is None:
             raise ApiError("text.format of type json_schema needs a schema", param="text.format.schema")
-        return Job(
+        asked = Job(
             prompt=with_something(parse_messages([*instructed, *messages])),
             effort=effort(self.reasoning.effort if self.reasoning else None),
             max_tokens=self.max_output_tokens,
             sampling=sampling(self.temperature, self.top_p, self.seed, None, top_logprobs=self.top_logprobs),
-            contemplate=contemplate,
+            contemplate=self.contemplate.made() if self.contemplate else None,
             actions=actions,
             functions=functions,
             tool_choice=chosen_tool(choice, named, functions),
@@ -159,6 +158,7 @@ class ResponsesRequest(Strict):
             logprobs=self.logprobs,
             schema={"text": None, "json_object": {}, "json_schema": wanted.schema_}[wanted.type],
         )
+        return free_for_agents(asked)
 
     @property
     def format(self) -> TextFormat:

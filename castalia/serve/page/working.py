@@ -12,6 +12,7 @@ from castalia.errors import AccessError, CastaliaError
 from castalia.serve.api.answering import House
 from castalia.serve.api.asking import as_api_error
 from castalia.serve.page.turn import Turn
+from castalia.serve.service.usage import Usage
 
 TICK = 0.1
 """Seconds between two looks at what was written: the page moves ten times a second at most."""
@@ -86,7 +87,8 @@ class Desk:
         finally:
             metrics.active.dec()
             metrics.seconds.labels(ENDPOINT).observe(turn.seconds)
-            usage = sum(job.stopped, turn.usage)
+            # What agents have cost that were stopped has all of them, also those that were done before.
+            usage = sum(job.stopped, Usage() if job.stopped and turn.manner.agents else turn.usage)
             metrics.count(usage)
             if grant is not None:
                 grant.settle(ENDPOINT, usage, turn.seconds, status)

@@ -175,12 +175,15 @@ class RemoteSeat(Mailbox[RemoteEvent]):
         wanted: dict[str, Any] = {
             "temperature": sampling.temperature,
             "top_p": sampling.top_p if sampling.top_p < 1 else None,
+            "top_k": sampling.top_k or None,
+            "min_p": sampling.min_p or None,
             "seed": sampling.seed + request.index,
             "stop": list(sampling.stop) or None,
             "max_tokens": job.max_tokens,
             "min_tokens": sampling.min_tokens or None,
             "reasoning_effort": None if job.effort == "medium" else job.effort,
             "tools": tools or None,
+            "parallel_tool_calls": False if tools and not job.parallel else None,
             "tool_choice": (choice if choice in ("none", "auto", "required") else named) if tools else None,
             "response_format": _format(job.schema),
         }
