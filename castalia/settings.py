@@ -54,7 +54,7 @@ def _collect(node: Any, path: list[str], text: str, whole: str, changes: dict[st
         if len(path) > 1:
             changes[name] = {**changes.get(name, value), ".".join(path[1:]): _parse(float, text, whole)}
             return
-        pairs = (pair.split(":") for pair in text.split(",") if pair)
+        pairs = (pair.rsplit(":", 1) for pair in text.split(",") if pair)
         try:
             changes[name] = {key: float(share) for key, share in pairs}
         except ValueError as error:

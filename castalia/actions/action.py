@@ -256,8 +256,11 @@ def check(value: Any, schema: dict[str, Any], name: str) -> None:
     if isinstance(value, list):
         if not schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", 1_000):
             raise ActionError(f"{name} must have {schema.get('minItems', 0)} to {schema.get('maxItems', 1_000)} items")
-        for item in value:
-            check(item, schema.get("items", {}), f"an item of {name}")
+        # Of one schema for all; or, before JSON Schema 2020-12, of one for each place; or of True, which says nothing.
+        items = schema.get("items", {})
+        schemas = items if isinstance(items, list) else [items] * len(value)
+        for item, its in zip(value, schemas, strict=False):
+            check(item, its if isinstance(its, dict) else {}, f"an item of {name}")
 
 
 def _is_a(value: Any, kind: str) -> bool:

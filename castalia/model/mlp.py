@@ -59,7 +59,8 @@ class MixtureOfExperts(nn.Module):
         y_ND = self.shared(x_ND) if self.shared is not None else torch.zeros_like(x_ND)
         for index, expert in enumerate(self.experts):
             rows = (chosen_NK == index).any(-1).nonzero().squeeze(-1)
-            y_ND = y_ND.index_add(0, rows, expert(x_ND[rows]) * scores_NE[rows, index, None])
+            found_RD = expert(x_ND[rows]) * scores_NE[rows, index, None]
+            y_ND = y_ND.index_add(0, rows, found_RD.to(y_ND.dtype))
         if self.training:
             with torch.no_grad():
                 load_E = torch.bincount(chosen_NK.flatten(), minlength=len(self.experts)).float()

@@ -18,6 +18,10 @@ class CollapseError(CastaliaError):
         super().__init__(message)
         self.good = good
 
+    def __reduce__(self) -> tuple[type, tuple[str, int]]:
+        """Let it be sent to other processes as it is."""
+        return type(self), (str(self), self.good)
+
 
 @dataclass(frozen=True)
 class GuardConfig:

@@ -114,7 +114,8 @@ def _train(trainer: Trainer, loader: Dealt, roll: Roll, report: Callable[[dict[s
     try:
         trainer.train(loader, evaluate=evaluate, report=look)
     except CollapseError as error:
-        _back_to(min(error.good, loader.guards.good), trainer.directory / "checkpoints")
+        if is_first:  # only here is known what was good
+            _back_to(min(error.good, loader.guards.good), trainer.directory / "checkpoints")
         raise
 
 

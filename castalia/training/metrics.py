@@ -59,6 +59,7 @@ def _open_tracker(kind: str, directory: Path, name: str, config: dict[str, Any])
             for key, value in line.items():
                 if isinstance(value, (int, float)):
                     writer.add_scalar(key, value, line["step"])
+            writer.flush()  # a process that ends, however it does, leaves nothing in its memory
 
         return write
     return None

@@ -206,7 +206,8 @@ class Trainer:
             rows, length, len(batch.patch_at_N), len(batch.frame_at_M), len(batch.learn_at_L), batch.pairs
         )
         flops = step_flops(self.model.config, shape, muon=self.config.optimizer == "muon")
-        totals = self.processes.sum(torch.tensor([float(batch.positions), batch.documents, flops], dtype=torch.float64))
+        counts = [float(batch.positions), batch.documents, flops]
+        totals = self.processes.sum(torch.tensor(counts, dtype=torch.float64, device=self.processes.device))
         self.progress.positions += int(totals[0])
         self.progress.documents += int(totals[1])
         self.progress.flops += float(totals[2])

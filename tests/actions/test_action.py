@@ -107,6 +107,10 @@ def test_wrong_arguments_are_refused_with_a_sentence(text: str, message: str) ->
         (1, {"type": ["string", "null"]}, False),
         (False, {"type": "boolean"}, True),
         (0, {"type": "boolean"}, False),
+        ([1, "a"], {"type": "array", "items": True}, True),
+        ([1, "a"], {"type": "array", "items": [{"type": "number"}, {"type": "string"}]}, True),
+        ([1, 2], {"type": "array", "items": [{"type": "number"}, {"type": "string"}]}, False),
+        ([1, "a", None], {"type": "array", "items": [{"type": "number"}, {"type": "string"}]}, True),
         ({"a": 1}, {"type": "object"}, True),
         ("b", {"enum": ["a", "b"]}, True),
         ("c", {"enum": ["a", "b"]}, False),
@@ -119,7 +123,7 @@ def test_values_are_checked_against_a_schema(value: Any, schema: dict[str, Any],
     if fits:
         check(value, schema, "it")
     else:
-        with pytest.raises(ActionError, match=r"^it must be"):
+        with pytest.raises(ActionError, match=r"^(an item of )?it must be"):
             check(value, schema, "it")
 
 

@@ -122,6 +122,15 @@ def test_every_switch_changes_the_logits(
     assert torch.equal(as_it_is, turned) == (not settings)
 
 
+def test_every_switch_works_in_bf16(
+    small: ModelConfig, settings: dict, decoder: MakeDecoder, sequence: MakeSequence, logits: Logits
+) -> None:
+    model, document = decoder(replace(small, **settings)), sequence(1, ("text", 8), ("image", 6), ("sound", 4))
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = logits(model, [[document]])
+    assert (rough.float() - logits(model, [[document]])).abs().mean() < 0.05
+
+
 @pytest.mark.parametrize("name", ["experts_per_token", "shared_expert"])
 def test_switches_of_the_experts_change_what_experts_do(
     small: ModelConfig, switches: dict, name: str, decoder: MakeDecoder, sequence: MakeSequence, logits: Logits

@@ -1,5 +1,6 @@
 """A collapse of any kind stops the run after a few steps, with the last step at which all was well."""
 
+import pickle
 from typing import Any
 
 import pytest
@@ -37,6 +38,11 @@ def test_what_gets_better_in_time_stops_nothing() -> None:
     guards = Guards(GuardConfig(patience=3))
     for step in range(1, 40):
         guards.look(step, WELL | ({"limited": 0.9} if step % 3 else {}))
+
+
+def test_the_error_of_one_process_is_told_to_others_as_it_is() -> None:
+    told = pickle.loads(pickle.dumps(CollapseError("replies are noise", 37)))
+    assert (type(told), str(told), told.good) == (CollapseError, "replies are noise", 37)
 
 
 def test_they_go_on_from_their_state() -> None:

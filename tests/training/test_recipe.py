@@ -39,6 +39,11 @@ def test_json_of_changed_fields_comes_back_too() -> None:
     assert Recipe.from_json(json.loads(json.dumps(changed.to_json()))) == changed
 
 
+def test_names_with_a_colon_have_shares_too() -> None:
+    shares = BASE.override({"data.mixture": "reasoning_gym:leg_counting:1,sums:0.5"}).data.mixture
+    assert shares == {"reasoning_gym:leg_counting": 1.0, "sums": 0.5}
+
+
 @pytest.mark.parametrize(
     ("path", "text", "value"),
     [
