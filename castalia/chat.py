@@ -68,4 +68,6 @@ def _answered(assistant: Assistant, prompt: Document, thinking: Thinking, contem
     if contemplate > 1:
         console.print(verdict.answer, markup=False, highlight=False, soft_wrap=True)
         return Document((Part(verdict.answer, "assistant"),))
-    return verdict.replies[0].document
+    document = verdict.replies[0].document
+    is_ended = len(document) and document.parts[-1].author == "assistant"
+    return document if is_ended else document + Document((Part("", "assistant"),))

@@ -46,7 +46,7 @@ class Engine:
         self.device, config = parameter.device, model.config
         one = 2 * config.layers * config.key_value_heads * config.head_dim * parameter.element_size() * PAGE
         self.pool = PagePool(config, max(1, memory // one), self.device, parameter.dtype)
-        self.scheduler = Scheduler(self.pool, positions)
+        self.scheduler = Scheduler(self.pool, positions, encoded=model.vision is not None)
         self.reader = Reader(perception)
         self.parked: list[Request] = []
         self.patience = 0.05

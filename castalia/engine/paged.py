@@ -37,7 +37,8 @@ def lay_out(
     chunks: list[tuple[Request, int]], config: ModelConfig, pool: PagePool, device: torch.device
 ) -> tuple[ModelInput, PagedCache, Tensor]:
     """Return the model's input of N positions in one row, its cache, and where each request's last position is."""
-    # Of every position: token, place (time, row, column), row of the table, first and last position seen, slot.
+    # Of every position: token, place (time, row, column), where its picture begins here (itself outside of one), row of
+    # the table, first and last position seen, slot.
     positions: list[tuple[int, ...]] = []
     last: list[int] = []
     features: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {"patches": [], "frames": []}
@@ -51,21 +52,24 @@ def lay_out(
             first, final = (context.first[p], context.last[p]) if config.bidirectional_images else (p, p)
             lo = max(0, min(first, p - config.window + 1)) if config.window else 0
             slot = pages[p // PAGE] * PAGE + p % PAGE
-            positions.append((context.tokens[p], *context.places[p], row, lo, final, slot))
+            picture = len(positions) - p + context.first[p]
+            positions.append((context.tokens[p], *context.places[p], picture, row, lo, final, slot))
         last.append(len(positions) - 1)
 
     def on(values: np.ndarray) -> Tensor:
         return torch.from_numpy(values).to(device)
 
-    columns_8N = on(np.array(positions, np.int64).T.copy())
-    tokens_N, places_3N, (rows_N, lo_N, hi_N, slots_N) = columns_8N[0], columns_8N[1:4], columns_8N[4:]
+    columns_9N = on(np.array(positions, np.int64).T.copy())
+    tokens_N, places_3N, pictures_N, (rows_N, lo_N, hi_N, slots_N) = (
+        columns_9N[0], columns_9N[1:4], columns_9N[4], columns_9N[5:],
+    )  # fmt: skip
     nothing = config.patch_values, config.frame_values
     (patches_NP, patch_at_N), (frames_MF, frame_at_M) = map(_joined, features.values(), nothing)
     inputs = ModelInput(
         tokens_BT=tokens_N[None],
         places_BT3=places_3N.T[None],
         documents_BT=torch.zeros_like(tokens_N)[None],
-        images_BT=torch.full_like(tokens_N, -1)[None],
+        images_BT=pictures_N[None],
         patches_NP=on(patches_NP).float() / PATCH_SCALE,
         patch_at_N=on(patch_at_N),
         frames_MF=on(frames_MF),

@@ -57,7 +57,7 @@ class Reader:
                 if token >= 0 and token not in self.marks:
                     text.append(token)
                     continue
-                calling = token == special["/call"]
+                calling = called and token == special["/call"]
                 if text and (calling or not called):  # a call without an end is none
                     content = self.call(text) if calling else self.decode(text)
                     parts.append(Part(content, "assistant", thought=thinking))

@@ -18,6 +18,8 @@ class Scheduler:
 
     pool: PagePool
     positions: int = 1024
+    encoded: bool = False
+    """Whether pictures are encoded before they are read: one that is found in part is computed again, as a whole."""
     running: dict[Request, None] = field(default_factory=dict)
     """In the order they came; the keys of a dict, so that one is found at once among many."""
     waiting: deque[Request] = field(default_factory=deque)
@@ -107,6 +109,10 @@ class Scheduler:
                 break
             request.pages.append(page)
         request.computed = len(request.pages) * PAGE
+        first = request.context.first
+        while self.encoded and request.computed and first[request.computed] < request.computed:
+            self.pool.release(request.pages.pop())
+            request.computed -= PAGE
         if not request.written:
             request.cached_tokens = min(request.computed, request.prompt_tokens)
 

@@ -89,6 +89,13 @@ def test_blanks_between_calls_are_not_thoughts(engine: Engine, script: Callable[
     assert (reply.thoughts, reply.answer) == ("a b", "c")
 
 
+def test_the_end_of_a_call_without_a_beginning_is_nothing(engine: Engine, script: Callable[..., Sampling]) -> None:
+    actor = Recorder(lambda call: Document((Part("3", "tool"),)))
+    reply = ask(engine, actor, script("one and two", "</call>", "red", "<end>"))
+    assert (reply.answer, actor.calls) == ("one and two red", [])
+    assert not any(isinstance(part.content, Call) for part in reply.document)
+
+
 def picture(*inked: tuple[int, int]) -> Image:
     pixels_HWC = np.full((48, 64, 3), 255, np.uint8)
     for row, column in inked:
