@@ -262,7 +262,6 @@ class Trainer:
             state = {
                 "progress": vars(self.progress),
                 "last_step": self.schedule.last_step,
-                "length": [self.config.steps, self.config.minutes],
                 "optimizer": plain,
                 "data": data,
             }
@@ -291,11 +290,7 @@ class Trainer:
         self._load_optimizers(optimizer)
         torch.set_rng_state(tensors["random"]["cpu"])
         self.progress = Progress(**state["progress"])
-        length = [self.config.steps, self.config.minutes]
-        if self.config.steps is not None:
-            self.schedule.last_step = self.config.steps
-        elif state.get("length", length) == length:  # otherwise its end is not settled
-            self.schedule.last_step = state["last_step"]
+        self.schedule.last_step = state["last_step"] if self.config.steps is None else self.config.steps
         if self.processes.is_first:
             self.metrics.rewind(self.progress.step)
         return state["data"]

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from castalia.errors import DatabaseError
@@ -217,9 +217,15 @@ def test_a_database_that_cannot_be_opened_is_one_line_without_its_password(tmp_p
     assert error.value.__context__ is None or error.value.__suppress_context__, "a log would have the driver's words"
 
 
+UNREACHABLE = """the database 127.0.0.1/x cannot be opened: connection failed: \
+connection to server at "127.0.0.1", port 1 failed: Connection refused"""
+"""What is said in any case."""
+
+
 @several_examples
 @given(word=st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=6))
 def test_no_password_whatever_it_is_is_ever_shown(word: str) -> None:
+    assume(word not in UNREACHABLE)
     password = f"{word}-sesame"
     for written in (password, quote(password, safe="")):
         with pytest.raises(DatabaseError) as error:

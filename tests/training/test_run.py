@@ -14,7 +14,6 @@ import pytest
 from castalia.errors import CheckpointError, RecipeError
 from castalia.recipes import load_recipe
 from castalia.training.metrics import read_metrics
-from castalia.training.pretrain import pretrain
 from castalia.training.recipe import Recipe
 from castalia.training.run import (
     begin_stretch,
@@ -104,18 +103,6 @@ def test_the_same_recipe_for_longer_goes_on(
     opened = create_run(tiny.override(settings), directory)
     assert load_recipe_of(directory) == opened
     assert replace(opened, model=tiny.model) == tiny.override(settings)
-
-
-def test_a_run_of_minutes_goes_on_for_more_minutes(tiny: Recipe, tmp_path: Path) -> None:
-    short, longer = (
-        tiny.override({"training.steps": "none", "training.minutes": minutes}) for minutes in ("0.02", "0.06")
-    )
-    first = pretrain(short, tmp_path).progress.step
-    again = pretrain(short, tmp_path).progress.step
-    assert first == again < pretrain(longer, tmp_path).progress.step
-    assert [line["step"] for line in read_metrics(tmp_path / "metrics.jsonl") if "loss" in line][:first] == [
-        *range(1, first + 1)
-    ]
 
 
 def test_opening_replaces_the_recipe_at_once_so_that_nobody_reads_half_of_it(
