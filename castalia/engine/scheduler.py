@@ -73,7 +73,7 @@ class Scheduler:
     def _count(self, request: Request, left: int, chunks: list[tuple[Request, int]]) -> int:
         """Return how many positions fit in what is left beside `chunks`, so that no picture is cut.
 
-        A picture larger than that has a step without other prompts: those who write always do, it would wait for ever.
+        One larger than that has a step without other prompts, though beside those who write: there may always be some.
         """
         alone = all(count == 1 for _, count in chunks)
         context, end = request.context, min(len(request.context), request.computed + max(0, left))

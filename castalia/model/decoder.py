@@ -24,8 +24,8 @@ class ModelInput:
     """What the decoder reads: B rows of T positions, N patches and M frames among them.
 
     `patch_at_N` and `frame_at_M` are flat indices into B·T. `documents_BT` is -1 on padding; `images_BT` is -1 outside
-    images. `masks` (window, global) replace the ones made from documents and images, where a cache needs others; a
-    pair of None means plainly causal.
+    images; where `masks` are given, only what it says of patches counts. `masks` (window, global) replace the ones made
+    from documents and images, where a cache needs others; a pair of None means plainly causal.
     """
 
     tokens_BT: Tensor

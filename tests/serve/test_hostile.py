@@ -224,3 +224,8 @@ def test_no_address_inside_a_private_network_is_opened(
     said = httpx.post(f"{address}/v1/chat/completions", json={"model": "small", "messages": [message]}, timeout=60)
     assert said.status_code == 400
     assert "not a public address" in said.json()["error"]["message"]
+    shown = {"type": "image", "source": {"type": "url", "url": url}}
+    body = {"model": "small", "messages": [{"role": "user", "content": [shown]}]}
+    counted = httpx.post(f"{address}/v1/messages/count_tokens", json=body, timeout=60)
+    assert counted.status_code == 400
+    assert "not a public address" in counted.json()["error"]["message"]
