@@ -37,8 +37,8 @@ def lay_out(
     chunks: list[tuple[Request, int]], config: ModelConfig, pool: PagePool, device: torch.device
 ) -> tuple[ModelInput, PagedCache, Tensor]:
     """Return the model's input of N positions in one row, its cache, and where each request's last position is."""
-    # Of every position: token, place (time, row, column), where the picture that it is in begins here, row of the table,
-    # first and last position seen, slot.
+    # Of every position: token, place (time, row, column), where the picture that it is in begins here, row of the
+    # table, first and last position seen, slot.
     positions: list[tuple[int, ...]] = []
     last: list[int] = []
     features: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {"patches": [], "frames": []}
