@@ -146,6 +146,7 @@ before a / stands the record it is of, and {0}, {1} are what its stars stand for
 
 HEADLINES: dict[str, tuple[str, ...]] = {
     "exam": (*NANO, "media_gap"),
+    "nano_agents": ("accuracy_equal_latency_countdown",),
     "first_answer": ("first_answer_seconds",),
     "training": ("documents_ratio", "hf_ratio_256"),
     "decoding": ("hf_ratio_b64", "llamacpp_ratio_b1", "vllm_ratio_b64", "fork8_latency_ratio"),
