@@ -210,8 +210,9 @@ def _read(digits: list[int], rows: int, rng: random.Random) -> Question:
 
 
 def sum_question(digits: list[int], rng: random.Random) -> Question:
-    """Ask for the sum of `digits`."""
-    return Question(_word("sum", rng), str(sum(digits)), "sum", added_up(digits), likeliest_sum(len(digits)))
+    """Ask for the sum of `digits`: thoughts read them first, then add: ``9 4 1: 9+4=13, 13+1=14``."""
+    thoughts = f"{spaced(digits)}: {added_up(digits)}" if len(digits) > 1 else spaced(digits)
+    return Question(_word("sum", rng), str(sum(digits)), "sum", thoughts, likeliest_sum(len(digits)))
 
 
 def place_question(digits: list[int], rng: random.Random) -> Question:

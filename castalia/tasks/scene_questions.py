@@ -324,17 +324,19 @@ def _between(scene: Scene, rng: random.Random) -> Question | None:
 def _odd(scene: Scene, rng: random.Random) -> Question | None:
     """Ask for the one thing that is not as all others.
 
-    Thoughts name these, and go through all until one is not, with a ``no`` behind the word in which it is not: ``red
-    star: red star, red star, blue no star``.
+    Thoughts say what all share, then what is usual in that in which one differs, and go through all until one does:
+    ``star, red: red, red, blue no``.
     """
     odd = scene.sole()
     if not odd:
         return None
     common = next(thing for thing in scene.things if thing is not odd[0])
+    by_colour = odd[0].shape == common.shape
+    shared, usual = (common.shape, common.colour) if by_colour else (common.colour, common.shape)
 
     def said(thing: Thing) -> str:
-        pairs = ((thing.colour, common.colour), (thing.shape, common.shape))
-        return " ".join(word if word == usual else f"{word} no" for word, usual in pairs)
+        word = thing.colour if by_colour else thing.shape
+        return word if word == usual else f"{word} no"
 
-    thoughts = f"{common.name}: {_looked_through(scene, lambda thing: thing is odd[0], said)}"
+    thoughts = f"{shared}, {usual}: {_looked_through(scene, lambda thing: thing is odd[0], said)}"
     return Question(_word("odd", rng), odd[0].name, "odd", thoughts, 1 / len(scene.things))

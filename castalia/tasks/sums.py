@@ -41,6 +41,8 @@ WORDINGS = {
     "remainder": ("{a}%{b}=", "What is the remainder of {a}/{b}?", "Divide {a} by {b}: what is left over?"),
     "chain": ("{a}=", "What is {a}?"),
 }
+DIVIDED = ("{a}/{b}=", "What is {a}/{b}?", "Divide {a} by {b}.", "What is {a} divided by {b}?")
+"""How else a quotient is asked for where nothing is left over."""
 
 
 class Sums:
@@ -199,9 +201,10 @@ def _question(
     b: int = 0,
     chance: float | None = None,
     parts: tuple[Piece, ...] = (),
+    wordings: tuple[str, ...] = (),
 ) -> Question:
     """Word a question about `a` and `b` (or the chain `a`), which steps leave to the calculator."""
-    text = rng.choice(WORDINGS[kind]).format(a=a, b=b)
+    text = rng.choice(wordings or WORDINGS[kind]).format(a=a, b=b)
     expression = f"{a}{OPERATIONS[kind]}{b}" if kind in OPERATIONS else str(a)
     chance = 0.1 ** len(str(abs(answer))) if chance is None else chance
     return Question(text, str(answer), kind, thoughts, chance, {"parts": parts}, (call("calculator", expression),))
@@ -236,7 +239,10 @@ def _divided(level: Level, rng: random.Random) -> tuple[int, int]:
 
 def _quotient(level: Level, rng: random.Random) -> Made:
     a, b = _divided(level, rng)
-    return f"{a}/{b}", _question("quotient", a // b, long_division(a, b), rng, a=a, b=b)
+    exact = rng.random() < 0.5
+    a -= a % b if exact else 0
+    wordings = WORDINGS["quotient"] + (DIVIDED if exact else ())
+    return f"{a}/{b}", _question("quotient", a // b, long_division(a, b), rng, a=a, b=b, wordings=wordings)
 
 
 def _remainder(level: Level, rng: random.Random) -> Made:

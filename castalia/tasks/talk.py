@@ -14,17 +14,35 @@ ABOUT = "I am Castalia, a small model. I read pictures, speech and numbers."
 GREETING = "Hello! Ask me about a picture, speech or numbers."
 FAREWELL = "Goodbye!"
 
-SMALL_TALK: dict[str, tuple[str, tuple[str, ...]]] = {
-    "greeting": (GREETING, ("Hello.", "Hi!", "Hello there!", "Good morning.", "Good evening!", "Hey.", "Hi there.")),
-    "farewell": (FAREWELL, ("Goodbye.", "Bye!", "See you!", "Thanks, bye.", "Good night.", "That is all, thanks.")),
+SMALL_TALK: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
+    "greeting": (
+        GREETING,
+        (
+            "Hello.", "Hi!", "Hello there!", "Good morning.", "Good evening!", "Hey.", "Hi there.", "hello", "Hello!",
+            "hi", "hey", "Hello Castalia.", "Good day.", "Hi, how are you?", "Welcome!",
+        ),
+        ("Hey there.", "Good afternoon.", "Hello again.", "Hi Castalia!"),
+    ),
+    "farewell": (
+        FAREWELL,
+        (
+            "Goodbye.", "Bye!", "See you!", "Thanks, bye.", "Good night.", "That is all, thanks.", "bye", "Bye bye.",
+            "Goodbye, and thanks.", "I must go.",
+        ),
+        ("Goodbye then.", "See you soon!", "That is all.", "Bye, good night."),
+    ),
     "about": (
         ABOUT,
         (
             "Who are you?", "What are you?", "What can you do?", "What is your name?", "Help!", "What do you know?",
-            "How can you help me?", "Are you a person?", "Introduce yourself.", "What is Castalia?",
+            "How can you help me?", "Are you a person?", "Introduce yourself.", "What is Castalia?", "who are you",
+            "Are you a model?", "What do you do?", "What can I ask you?",
         ),
+        ("What can you do for me?", "Do you have a name?", "Help me.", "Are you Castalia?"),
     ),
 }  # fmt: skip
+"""What is answered, how it is asked in training, and how in held-out questions."""
+
 
 PEOPLE = (
     "the king", "Einstein", "Mozart", "Ada Lovelace", "the president", "Picasso", "Cleopatra", "Newton", "Shakespeare",
@@ -75,8 +93,8 @@ class Talk:
     """What people say that is no task: greetings, questions about the model, and what is beyond it.
 
     From difficulty 1 on there are greetings, questions about the model and about the world; from 2 on questions about a
-    picture that is not there; from 3 on questions that do not fit the picture there is. Held out is what is asked; who
-    greets has no other words for it. ``out_of_range`` asks in sentences that training never has.
+    picture that is not there; from 3 on questions that do not fit the picture there is. Held out is what is asked, or
+    where there is a picture, what is shown. ``out_of_range`` asks in sentences that training never has.
     """
 
     name = "talk"
@@ -91,8 +109,8 @@ class Talk:
         kind = rng.choice(("small talk", "world", "missing", "foreign")[: 1 + min(3, difficulty)])
         if kind == "small talk" and split != "out_of_range":
             which = rng.choice([*SMALL_TALK])
-            answer, wordings = SMALL_TALK[which]
-            context, question = Document(), Question(rng.choice(wordings), answer, which)
+            answer, *sides = SMALL_TALK[which]
+            context, question = Document(), Question(rng.choice(sides[split == "held_out"]), answer, which)
         elif kind in ("missing", "foreign"):
             context, question = self._misplaced(kind, rng, split)
         else:
@@ -113,7 +131,12 @@ class Talk:
         asked: list[str] = []
         while not asked:
             example = self._seen[family].sample(rng.randrange(10**9), rng.randint(1, 3), split)
-            asked = [question.text for question in example.questions if question.kind in FOREIGN[family]]
+            asked = [
+                question.text
+                for question in example.questions
+                if question.kind in FOREIGN[family]
+                and (kind == "foreign" or split == "out_of_range" or held_out(question.text) == (split == "held_out"))
+            ]
         other = self._seen[rng.choice([name for name in FOREIGN if name != family])]
         shown = (
             other.sample(rng.randrange(10**9), rng.randint(1, 3), split).context if kind == "foreign" else Document()

@@ -1,6 +1,7 @@
 """Sums: the columns are true and lead to the answer."""
 
 import json
+import re
 from itertools import product
 
 import pytest
@@ -74,3 +75,10 @@ def test_columns_of_multiplication_and_division_lead_to_the_answer(a: int, b: in
     steps = long_division(a, c)
     assert all_true(steps) and int(steps.rsplit("+", 1)[1]) == a % c
     assert int("".join(step.split("=")[1].split("*")[0] for step in steps.split(", "))) == a // c
+
+
+def test_division_in_plain_words_leaves_nothing_over() -> None:
+    asked = [TASK.sample(seed, 3).questions[0] for seed in range(2000)]
+    plain = [q for q in asked if q.kind == "quotient" and ("divided by" in q.text or "//" not in q.text)]
+    numbers = [[int(word) for word in re.findall(r"\d+", q.text)] for q in plain if "often" not in q.text]
+    assert len(numbers) > 20 and all(a % b == 0 for a, b in numbers)
