@@ -13,29 +13,29 @@ console = Console()
 
 
 @contextmanager
-def training_progress(minutes: float, steps: int | None, what: str = "training") -> Generator[Any]:
+def training_progress(what: str = "training") -> Generator[Any]:
     """Show a bar for training, or `what` it is; yields the function that takes every line of metrics."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=False) as progress:
         bar = progress.add_task(f"{what}: warming up", total=1.0)
         interactive = console.is_terminal
         last_shown = 0.0
+        begun: tuple[float, float] | None = None
 
         def report(line: dict[str, Any]) -> None:
-            nonlocal last_shown
+            nonlocal begun, last_shown
             clock = line["clock"]
-            last = steps or clock["last_step"]
-            done = line["step"] / last if last else clock["seconds"] / (60 * minutes)
-            left = clock["seconds"] * (1 / max(done, 1e-6) - 1)
+            done, seconds = clock["done"], clock["seconds"]
+            begun = begun or (done, seconds)
+            pace = (seconds - begun[1]) / (done - begun[0]) if done > begun[0] else 0.0
+            left = round(pace * (1 - done))
+            ending = f" · {left // 60}:{left % 60:02d} left" if pace else ""
             peak = f" · {clock['peak_share']:.0%} of peak" if clock["peak_share"] else ""
             if "accuracy" in line:
                 how = f"{line['accuracy']:.0%} right · {line['length']:.0f} tokens each"
             else:
                 how = f"loss {line['loss']:.3f}"
-            text = (
-                f"step {line['step']} · {how} · {clock['tokens_per_second']:,.0f} tokens/s{peak}"
-                f" · {int(left) // 60}:{int(left) % 60:02d} left"
-            )
+            text = f"step {line['step']} · {how} · {clock['tokens_per_second']:,.0f} tokens/s{peak}{ending}"
             progress.update(bar, completed=min(1.0, done), description=text)
             # A log file gets a line every half a minute instead of a bar.
             if not interactive and clock["seconds"] - last_shown >= 30:

@@ -65,7 +65,7 @@ def educate(
         foretell(recipe, directory)
         seconds["forecast"] = time.perf_counter() - started
     started = time.perf_counter()
-    with training_progress(recipe.training.minutes, recipe.training.steps) as report:
+    with training_progress() as report:
         pretrain(recipe, directory, report=report, warn=console.print)
     seconds["school"] = time.perf_counter() - started
     if (directory / FORECAST).exists():
@@ -100,7 +100,7 @@ def practise_in(homework: Homework, directory: Path) -> None:
         console.print("school has gone on since: homework begins anew")
         shutil.rmtree(directory / HOMEWORK)
     actions = build_actions(("canvas", "tools", "agents"))
-    with training_progress(homework.training.minutes, homework.training.steps, "homework") as report:
+    with training_progress("homework") as report:
         try:
             practise(homework, directory, directory / HOMEWORK, actions=actions, report=report, warn=console.print)
         except CollapseError as error:

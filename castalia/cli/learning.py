@@ -59,6 +59,7 @@ def run(
 def pretrain(
     recipe: tyro.conf.Positional[str] = "pocket",
     /,
+    source: Annotated[Path | None, tyro.conf.arg(name="from", metavar="RUN")] = None,
     minutes: float | None = None,
     steps: int | None = None,
     out: Path | None = None,
@@ -67,12 +68,15 @@ def pretrain(
     """Pre-train a recipe; go on with the run if it was interrupted. Works under torchrun.
 
     $ castalia pretrain pocket --minutes 5 --set model.width=256 data.mixture=mazes:1
+    $ castalia pretrain nano --from nano --steps 2000 --set data.mixture=charts:1,mazes:1 --out runs/mine
     $ torchrun --nproc-per-node 2 -m castalia pretrain pocket --steps 1000
 
     Args:
         recipe: name of a recipe, or path of a .py file with a function recipe().
+        source: run whose weights, of the same shape, are begun with, and whose count of steps goes on: a directory, or
+            a model of the package.
         minutes: wall-clock budget (default: the recipe's).
-        steps: optimizer steps instead of minutes.
+        steps: optimizer steps instead of minutes; those of --from not counted.
         out: run directory (default: runs/RECIPE).
         overrides: fields of the recipe, as model.width=256.
     """
@@ -81,8 +85,8 @@ def pretrain(
 
     made = _recipe(recipe, minutes, steps, overrides)
     directory = out or RUNS / made.name
-    with training_progress(made.training.minutes, made.training.steps) as report:
-        trainer = train(made, directory, report=report, warn=console.print)
+    with training_progress() as report:
+        trainer = train(made, directory, source=find_run(source) if source else None, report=report, warn=console.print)
     if trainer.processes.is_first:
         console.print(
             f"trained {trainer.progress.step} steps in {directory}; examine it: castalia eval {directory}",
@@ -128,7 +132,7 @@ def rl(
 
     made = load_homework(recipe).override(settings_of(minutes, steps, overrides))
     directory = out or RUNS / f"{made.name}-homework"
-    with training_progress(made.training.minutes, made.training.steps) as report:
+    with training_progress() as report:
         actions = build_actions(("canvas", "tools", "agents"))
         trainer = practise(
             made,

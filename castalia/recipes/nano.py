@@ -18,11 +18,11 @@ def recipe() -> Recipe:
         model=ModelConfig(width=160, layers=4, heads=5),
         data=DataConfig(
             mixture={
-                "digits": 1.5, "speech": 1.5, "charts": 1.8, "scenes": 1.4, "mazes": 2.0, "countdown": 1.6, "sums": 0.9,
+                "digits": 1.8, "speech": 1.5, "charts": 1.8, "scenes": 1.8, "mazes": 2.0, "countdown": 1.6, "sums": 0.9,
                 "captions": 0.7, "talk": 0.3, "prose": 0.4,
             },
             difficulties=(1, 1, 2, 2, 3, 3, 3, 4),
-            media={"text": 0.78, "voice": 0.12, "picture": 0.1},
+            media={"text": 0.76, "voice": 0.13, "picture": 0.11},
             reworded=0.3,
             acting=0.4,
             acting_in=("mazes", "countdown", "sums"),

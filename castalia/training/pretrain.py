@@ -28,19 +28,21 @@ def pretrain(
     recipe: Recipe,
     directory: Path,
     *,
+    source: Path | None = None,
     report: Callable[[dict[str, Any]], None] | None = None,
     warn: Callable[[str], None] = print,
 ) -> Trainer:
     """Train `recipe` in `directory` to its end; an interrupted run goes on from its newest checkpoint.
 
-    Every line of metrics is also handed to `report`. Under torchrun all processes call this.
+    A new run begins with the weights of the run `source`, if one is given, and counts on from its steps. Every line of
+    metrics is also handed to `report`. Under torchrun all processes call this.
     """
     keep_freed_memory()
     torch.set_num_threads(recipe.training.threads or torch.get_num_threads())
     processes = Processes()
     try:
         if processes.is_first:
-            create_run(recipe, directory)
+            create_run(recipe, directory, source)
         processes.wait()
         recipe = create_run(recipe, directory)
         torch.manual_seed(recipe.training.seed)

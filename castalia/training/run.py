@@ -15,7 +15,7 @@ from castalia.model.decoder import Decoder
 from castalia.origin import here
 from castalia.perception.perceive import Perception
 from castalia.perception.text import Tokenizer
-from castalia.training.checkpoint import load_newest, replace_file
+from castalia.training.checkpoint import load_newest, replace_file, save_checkpoint
 from castalia.training.recipe import Recipe
 
 HOMEWORK = "homework"
@@ -28,10 +28,12 @@ TOKENIZER_DOCUMENTS = 3000
 """Documents the tokenizer is trained on."""
 
 
-def create_run(recipe: Recipe, directory: Path) -> Recipe:
-    """Make `directory` ready for `recipe`: train the tokenizer, write ``recipe.json``; return the resolved recipe.
+def create_run(recipe: Recipe, directory: Path, source: Path | None = None) -> Recipe:
+    """Make `directory` ready for `recipe`: tokenizer, sources, ``recipe.json``; return the resolved recipe.
 
-    An existing run is opened instead if its recipe is the same, up to how long it trains; otherwise RecipeError.
+    The tokenizer is trained, or taken from the run `source` together with its weights, metrics and count of steps:
+    RecipeError if the recipe is of another shape. An existing run is opened instead if its recipe is the same, up to
+    how long it trains; otherwise RecipeError.
     """
     path = directory / "recipe.json"
     if path.exists():
@@ -40,15 +42,47 @@ def create_run(recipe: Recipe, directory: Path) -> Recipe:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CheckpointError(f"cannot make the directory {directory}: {error.strerror or error}") from error
+    recipe = _begin_with(source, recipe, directory) if source else _begin(recipe, directory)
+    replace_file(directory / SOURCES, json.dumps(sources_of(recipe.data.mixture), indent=1))
+    replace_file(path, json.dumps(recipe.to_json(), indent=2))
+    return recipe
+
+
+def _begin(recipe: Recipe, directory: Path) -> Recipe:
+    """Train the tokenizer; return the recipe as it resolves the model."""
     # The same whatever the seed: losses a token of runs with several seeds are then of the same tokens.
     mixture = Mixture(dataclasses.replace(recipe.data, seed=0), build_task, perception=recipe.perception)
     texts = (_written(mixture.document(-1 - index)) for index in range(TOKENIZER_DOCUMENTS))
     tokenizer = Tokenizer.train(texts, recipe.vocab_size)
     replace_file(directory / "tokenizer.json", tokenizer.to_json())
-    replace_file(directory / SOURCES, json.dumps(sources_of(recipe.data.mixture), indent=1))
-    recipe = recipe.resolved(tokenizer.vocab_size)
-    replace_file(path, json.dumps(recipe.to_json(), indent=2))
-    return recipe
+    return recipe.resolved(tokenizer.vocab_size)
+
+
+def _begin_with(source: Path, recipe: Recipe, directory: Path) -> Recipe:
+    """Take from `source` what a run goes on from, as its first checkpoint; return the recipe as that resolves it."""
+    if (source / "homework.json").exists():
+        raise RecipeError(f"{source} is homework alone: name the run that it is in")
+    old = load_recipe_of(source)
+    new = recipe.resolved(old.model.vocab_size)
+    if differing := [
+        f"{part}.{name}={value}"
+        for part in ("model", "perception")
+        for name, value in vars(getattr(old, part)).items()
+        if value != getattr(getattr(new, part), name)
+    ]:
+        raise RecipeError(f"{source} is a model of another shape: --set {' '.join(differing)}")
+    state, weights = load_state(source), load_weights(source)
+    for name in ("tokenizer.json", STRETCHES, "metrics.jsonl"):
+        if (source / name).exists():
+            replace_file(directory / name, (source / name).read_text())
+    progress = state["progress"]
+    # Documents go on behind those that were learned from, one stream after the other.
+    following = max(position[-1] for position in state["data"])
+    first = {"step": progress["step"], "seconds": progress["seconds"]}
+    begun = {"progress": progress, "first": first, "data": [[following + s] for s in range(recipe.feed.streams)]}
+    weights = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
+    save_checkpoint(directory / "checkpoints", progress["step"], {"model": weights}, begun, keep=1)
+    return new
 
 
 def _written(document: Document) -> str:

@@ -234,6 +234,7 @@ class Trainer:
             "waited": waited,
             "peak_share": since["flops"] / elapsed / peak_flops if peak_flops else None,
             "last_step": self.schedule.last_step,
+            "done": self.schedule.share(progress.step, progress.seconds),
         }
         return line
 
@@ -262,6 +263,7 @@ class Trainer:
             state = {
                 "progress": vars(self.progress),
                 "last_step": self.schedule.last_step,
+                "first": {"step": self.schedule.first_step, "seconds": self.schedule.first_seconds},
                 "optimizer": plain,
                 "data": data,
             }
@@ -282,15 +284,22 @@ class Trainer:
                 self.metrics.rewind(0)
             return None
         tensors, state = loaded
-        if "optimizer" not in tensors:
-            raise CheckpointError(f"{self.directory} was published, without its optimizer: it cannot go on")
+        first = state.get("first", {"step": 0, "seconds": 0.0})
+        # A run that begins with another's weights has no optimizer yet; a published one has none any more.
+        begins = state["progress"]["step"] == first["step"]
+        if "optimizer" not in tensors and not begins:
+            raise CheckpointError(
+                f"{self.directory} was published, without its optimizer: it cannot go on, but another run can begin "
+                f"with its weights (castalia pretrain RECIPE --from {self.directory})"
+            )
         options = StateDictOptions(full_state_dict=True)
         set_model_state_dict(self.model, dict[str, Any](tensors["model"]), options=options)
-        optimizer = unflatten_optimizer(tensors["optimizer"], state["optimizer"])
-        self._load_optimizers(optimizer)
-        torch.set_rng_state(tensors["random"]["cpu"])
+        if not begins:
+            self._load_optimizers(unflatten_optimizer(tensors["optimizer"], state["optimizer"]))
+            torch.set_rng_state(tensors["random"]["cpu"])
         self.progress = Progress(**state["progress"])
-        self.schedule.last_step = state["last_step"] if self.config.steps is None else self.config.steps
+        last_step = state.get("last_step") if self.config.steps is None else None
+        self.schedule = Schedule(self.config, last_step, first["step"], first["seconds"])
         if self.processes.is_first:
             self.metrics.rewind(self.progress.step)
         return state["data"]
