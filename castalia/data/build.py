@@ -18,6 +18,8 @@ from castalia.errors import CastaliaError, DataError, DocumentError
 
 DOCUMENTS, OFFSETS, SUMMARY = "documents.jsonl", "offsets.npy", "dataset.json"
 FORMAT = 1
+HELD_OUT = 10
+"""One in so many documents is not trained on: held-out loss is measured on these."""
 FLAGS = ("learned", "thought", "spelled")
 """What is written down of a part beside its content and author, where it is so."""
 KEPT = ("source", "licence", "license")
@@ -103,6 +105,12 @@ class DocumentDataset:
 
     def __getitem__(self, index: int) -> Document:
         return Document(tuple(self._part(part) for part in self._read(index)["parts"]))
+
+    def side(self, held_out: bool) -> range | list[int]:
+        """Return the indices of one side: every tenth document is held out; of fewer than ten all are on both sides."""
+        if len(self) < HELD_OUT:
+            return range(len(self))
+        return [index for index in range(len(self)) if (index % HELD_OUT == HELD_OUT - 1) == held_out]
 
     def __iter__(self) -> Iterator[Document]:
         return (self[index] for index in range(len(self)))

@@ -88,7 +88,8 @@ class Mixture:
             from castalia.data.build import DocumentDataset
 
             documents = DocumentDataset(Path(name))
-            return lambda generator, index: documents[generator.randrange(len(documents))]
+            side = documents.side(held_out=self.split != "train")
+            return lambda generator, index: documents[generator.choice(side)]
         task = build_task(name)
         media, shares = zip(*sorted(self.config.media.items()), strict=True)
         self._check_places(name, task)

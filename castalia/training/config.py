@@ -43,3 +43,11 @@ class TrainingConfig:
     keep_checkpoints: int = 3
     tracker: Literal["none", "trackio", "tensorboard"] = "none"
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.steps is not None and self.steps < 0:
+            raise ValueError("there cannot be fewer than 0 steps")
+        if self.steps is None and not self.minutes > 0:
+            raise ValueError("minutes must be more than 0")
+        if not 0 <= self.decay_share <= 1:
+            raise ValueError("decay_share is a share from 0 to 1")

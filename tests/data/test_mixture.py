@@ -1,17 +1,21 @@
 """The mixture: one index, one document; thoughts act in the share that is asked for, and where they must."""
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from castalia.data.build import build
 from castalia.data.catalog import build_task
 from castalia.data.mixture import DataConfig, Mixture
 from castalia.document import Call, Document, Image
 from castalia.errors import RecipeError
 from castalia.perception.perceive import PerceptionConfig
 from castalia.tasks.merging import BRIEFS
+from castalia.tasks.task import Split
 
 SMALL = PerceptionConfig(max_side=256)
 ACTING = {"mazes": 1.0, "charts": 1.0, "scenes": 1.0, "sums": 1.0, "countdown": 1.0}
@@ -162,3 +166,17 @@ def test_settings_that_cannot_work_are_refused() -> None:
     with pytest.raises(RecipeError, match="did you mean 'high'"):
         Mixture(DataConfig({"mazes": 1.0}, efforts={"hihg": 1.0}), build_task)
     assert Mixture(DataConfig({"mazes": 1.0}), build_task, perception=PerceptionConfig(patch_size=8)).document(0).parts
+
+
+def test_one_in_ten_of_ones_own_documents_is_held_out_unless_they_are_few(tmp_path: Path) -> None:
+    def drawn(count: int, split: Split) -> set[str]:
+        file = tmp_path / f"{count}.jsonl"
+        said = [[{"role": "user", "content": f"{n}?"}, {"role": "assistant", "content": "Yes."}] for n in range(count)]
+        file.write_text("".join(json.dumps({"messages": messages}) + "\n" for messages in said))
+        build(file, tmp_path / str(count))
+        mixture = Mixture(DataConfig({str(tmp_path / str(count)): 1.0}), build_task, split)
+        return {str(mixture.document(index).parts[0].content) for index in range(400)}
+
+    assert drawn(40, "held_out") == {"9?", "19?", "29?", "39?"}
+    assert drawn(40, "train") == {f"{n}?" for n in range(40)} - drawn(40, "held_out")
+    assert drawn(3, "train") == drawn(3, "held_out") == {"0?", "1?", "2?"}
