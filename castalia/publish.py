@@ -237,7 +237,8 @@ def _made_by(stretches: Sequence[Mapping[str, Any]]) -> list[str]:
     first, *others = stretches
     line = f"- trained by commit {first['commit']}"
     for stretch in others:
-        line += f", from step {stretch['step']:,} on by {stretch['commit']}"
+        again = f", with a new optimizer and the weights of {stretch['source']}," if "source" in stretch else ""
+        line += f", from step {stretch['step']:,} on{again} by {stretch['commit']}"
     more = ", whose documents are others: to repeat it, go on with one after the other" if others else ""
     return [line + more]
 

@@ -121,17 +121,19 @@ def load_sources_of(directory: Path) -> dict[str, list[str]]:
     return json.loads(path.read_text()) if path.exists() else {}
 
 
-def begin_stretch(directory: Path, step: int) -> None:
-    """Write down that a run is trained by this code from `step` on, if it was not so already."""
+def begin_stretch(directory: Path, step: int, source: Path | None = None) -> None:
+    """Write down that a run is trained by this code from `step` on, if it was not so already; and with the weights of
+    which run, if it begins with a `source`.
+    """
     stretches = [stretch for stretch in load_stretches_of(directory) if stretch["step"] < step]
-    now = {"step": step, **here()}
-    if not stretches or stretches[-1]["commit"] != now["commit"]:
+    now = {"step": step, **here()} | ({"source": source.name} if source else {})
+    if source or not stretches or stretches[-1]["commit"] != now["commit"]:
         replace_file(directory / STRETCHES, json.dumps([*stretches, now], indent=1))
 
 
 def load_stretches_of(directory: Path) -> list[dict[str, Any]]:
-    """Return by what code a run was trained, ``[{step, commit, machine, date}]``, each from that step on; [] if it has
-    not written it down.
+    """Return by what code a run was trained, ``[{step, commit, machine, date}]``, each from that step on, and with
+    whose weights (``source``) it began there; [] if it has not written it down.
     """
     path = directory / STRETCHES
     return json.loads(path.read_text()) if path.exists() else []

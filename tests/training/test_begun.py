@@ -12,7 +12,7 @@ from castalia.recipes import load_recipe
 from castalia.training.metrics import read_metrics
 from castalia.training.pretrain import pretrain
 from castalia.training.recipe import Recipe
-from castalia.training.run import create_run, load_state, load_weights
+from castalia.training.run import create_run, load_state, load_stretches_of, load_weights
 from castalia.training.schedule import Schedule
 
 
@@ -37,6 +37,7 @@ def test_a_run_begins_with_anothers_weights_and_counts_on_by_its_own_schedule(
     trainer = pretrain(further, directory, source=source)
     assert trainer.progress.step == 25 and trainer.progress.documents > load_state(source)["progress"]["documents"]
     lines = [line for line in read_metrics(directory / "metrics.jsonl") if line["step"] > 20]
+    assert [(at["step"], at.get("source")) for at in load_stretches_of(directory)] == [(0, None), (20, source.name)]
     assert lines[-1]["step"] == 25 and lines[-1]["clock"]["done"] == 1.0
     assert read_metrics(directory / "metrics.jsonl")[0]["step"] == 1
     schedule = Schedule(further.training, first_step=20)
