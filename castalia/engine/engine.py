@@ -240,6 +240,7 @@ class Engine:
             observation = None
             if request.branches is not None and all(agent.stopped for agent in request.agents):
                 observation = request.branches.join([self.reader.document(agent) for agent in request.agents])
+                request.joined = request.delegated
                 request.branches, request.agents = None, []
             elif request.waiting_for is not None and request.waiting_for.done():
                 observation, request.waiting_for = request.waiting_for.result(), None

@@ -145,6 +145,8 @@ class Request:
     grammar: Grammar | None = None
     waiting_for: Future | None = None
     agents: list["Request"] = field(default_factory=list)
+    joined: int = 0
+    """Tokens of agents whose findings have come back."""
     branches: Branches | None = None
     asker: object = None
     """Who asked, where the engine is shared."""
@@ -163,6 +165,11 @@ class Request:
         last = self.parts[-1]
         assert isinstance(last, list)
         return last
+
+    @property
+    def delegated(self) -> int:
+        """Tokens that its agents, and theirs, have written so far."""
+        return self.joined + sum(agent.written + agent.delegated for agent in self.agents)
 
     @property
     def in_thought(self) -> bool:

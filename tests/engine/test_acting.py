@@ -15,11 +15,12 @@ from castalia.actions.action import Branches, Outcome
 from castalia.actions.agents import join
 from castalia.document import Call, Document, Image, Part, Speech
 from castalia.engine.engine import Engine
-from castalia.engine.request import Budget, Reply, Sampling, State
+from castalia.engine.request import Budget, Reply, Request, Sampling, State
 from castalia.model.decoder import ModelInput
 from castalia.perception.packing import collate
 from castalia.perception.sequence import Sequence
 from castalia.perception.text import SPECIAL
+from castalia.serve.service.transcript import usage_of
 from castalia.watching import Watcher
 
 Prompts = Callable[..., list[Document]]
@@ -216,6 +217,20 @@ def test_agents_that_were_sent_out_are_shown_side_by_side(engine: Engine, script
     shown = console.file.getvalue()
     assert any("agent 1" in line and "agent 2" in line for line in shown.splitlines())
     assert shown.index("spawn {}") < shown.index("agent 1") < shown.rindex("c")
+
+
+def test_what_agents_write_is_counted_where_they_were_sent_out(engine: Engine, script: Callable[..., Sampling]) -> None:
+    briefs = Branches(tuple(Document((Part(text, "tool"),)) for text in ("left", "right")), join, tokens=4)
+    writing = script("<think>", "<call>", "spawn {}", "</call>", "</think>", "c", "<end>")
+    parent, written = None, dict[Request, int]()
+    for event in engine.stream([Document((Part("which?"),))], writing, Budget(60), [Recorder(lambda call: briefs)]):
+        parent = event.request if not event.request.depth else parent
+        if event.token is not None and event.request.depth:
+            written[event.request] = written.get(event.request, 0) + 1
+    assert parent is not None and len(written) == 2
+    assert parent.delegated == sum(written.values()) > 0
+    usage = usage_of(parent)
+    assert (usage.completion, usage.reasoning) == (parent.written + parent.delegated, parent.thought + parent.delegated)
 
 
 def test_too_many_actions_end_the_reply(engine: Engine, script: Callable[..., Sampling]) -> None:

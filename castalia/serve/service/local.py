@@ -13,7 +13,7 @@ from castalia.engine.shared import Seat, SharedEngine
 from castalia.reasoning.effort import Thinking
 from castalia.serve.service.functions import Functions
 from castalia.serve.service.job import Job
-from castalia.serve.service.transcript import Transcript
+from castalia.serve.service.transcript import Transcript, usage_of
 from castalia.serve.service.usage import Usage
 from castalia.serve.service.work import Worker
 from castalia.tasks.effort import THINKING
@@ -84,7 +84,7 @@ class LocalService(Worker):
 
     def spent(self, request: Request) -> Usage:
         """Return what a request has cost so far."""
-        return Usage(request.prompt_tokens, request.cached_tokens, request.written, request.thought)
+        return usage_of(request)
 
     def submit(self, seat: Seat, job: Job) -> list[Request]:
         """Submit a request for each choice; they share their prompt's memory."""

@@ -4,14 +4,15 @@ from dataclasses import dataclass, field
 
 from castalia.engine.engine import Event
 from castalia.engine.reading import Reader
-from castalia.engine.request import Reply
+from castalia.engine.request import Request
 from castalia.serve.service.pieces import Acted, Done, Kind, Piece, Seen, Token, Words
 from castalia.serve.service.usage import Usage
 
 
-def usage_of(reply: Reply, thought_tokens: int) -> Usage:
-    """Return what one reply has cost."""
-    return Usage(reply.prompt_tokens, reply.cached_tokens, len(reply.tokens), thought_tokens)
+def usage_of(request: Request) -> Usage:
+    """Return what a request has cost so far; what agents that it sent out have written counts as its thoughts."""
+    written, thought = request.written + request.delegated, request.thought + request.delegated
+    return Usage(request.prompt_tokens, request.cached_tokens, written, thought)
 
 
 @dataclass
@@ -109,5 +110,5 @@ class Transcript:
         return [
             *self._more("thought", reply.thoughts),
             *self._more("answer", reply.answer),
-            Done(reply.stopped, reply.answer, usage_of(reply, event.request.thought)),
+            Done(reply.stopped, reply.answer, usage_of(event.request)),
         ]
