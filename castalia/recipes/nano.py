@@ -48,5 +48,5 @@ def homework() -> Homework:
             algorithm="maxrl",
         ),
         measure=MeasureConfig(questions=10),
-        training=steady(10, matrix_lr=0.002, other_lr=0.0005, evaluate_every=50, checkpoint_seconds=120),
+        training=steady(10, matrix_lr=0.0005, other_lr=0.000125, evaluate_every=50, checkpoint_seconds=120),
     )  # fmt: skip
