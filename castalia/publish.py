@@ -1,4 +1,4 @@
-"""A run as it is published: weights in half precision, what they were made by, what they can do, and a model card."""
+"""A run as it is published: weights, half as precise if answers stay, what made them, what they can do, and a card."""
 
 import json
 import os
@@ -237,7 +237,7 @@ def _made_by(stretches: Sequence[Mapping[str, Any]]) -> list[str]:
     first, *others = stretches
     line = f"- trained by commit {first['commit']}"
     for stretch in others:
-        again = f", with a new optimizer and the weights of {stretch['source']}," if "source" in stretch else ""
+        again = f", with a new optimizer and all that {stretch['source']} had learned," if "source" in stretch else ""
         line += f", from step {stretch['step']:,} on{again} by {stretch['commit']}"
     more = ", whose documents are others: to repeat it, go on with one after the other" if others else ""
     return [line + more]

@@ -6,7 +6,7 @@ from pathlib import Path
 from castalia.errors import CheckpointError
 
 MODELS = Path(__file__).parent / "models"
-"""Where they are: each a run's directory, in half precision, without its optimizer."""
+"""Where they are: each a run's directory, without its optimizer."""
 DEFAULT = "nano"
 """The one that answers where none is named."""
 

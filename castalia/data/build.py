@@ -110,7 +110,9 @@ class DocumentDataset:
         """Return the indices of one side: every tenth document is held out; of fewer than ten all are on both sides."""
         if len(self) < HELD_OUT:
             return range(len(self))
-        return [index for index in range(len(self)) if (index % HELD_OUT == HELD_OUT - 1) == held_out]
+        if held_out:
+            return range(HELD_OUT - 1, len(self), HELD_OUT)
+        return [index for index in range(len(self)) if (index + 1) % HELD_OUT]
 
     def __iter__(self) -> Iterator[Document]:
         return (self[index] for index in range(len(self)))

@@ -52,7 +52,7 @@ def pretrain(
         if trainer.schedule.done(trainer.progress.step):
             return trainer
         if processes.is_first:
-            begins = trainer.progress.step == trainer.schedule.first_step
+            begins = trainer.progress.step == trainer.schedule.first_step > 0  # a new run has none before
             begin_stretch(directory, trainer.progress.step, source if begins else None)
         make = functools.partial(open_data, recipe, directory)
         # Opening data and measuring draw random numbers; those of training must not depend on how often it was resumed.

@@ -286,15 +286,14 @@ class Trainer:
         tensors, state = loaded
         first = state.get("first", {"step": 0, "seconds": 0.0})
         # A run that begins with another's weights has no optimizer yet; a published one has none any more.
-        begins = state["progress"]["step"] == first["step"]
-        if "optimizer" not in tensors and not begins:
+        if "optimizer" not in tensors and state["progress"]["step"] != first["step"]:
             raise CheckpointError(
                 f"{self.directory} was published, without its optimizer: it cannot go on, but another run can begin "
                 f"with its weights (castalia pretrain RECIPE --from {self.directory})"
             )
         options = StateDictOptions(full_state_dict=True)
         set_model_state_dict(self.model, dict[str, Any](tensors["model"]), options=options)
-        if not begins:
+        if "optimizer" in tensors:
             self._load_optimizers(unflatten_optimizer(tensors["optimizer"], state["optimizer"]))
             torch.set_rng_state(tensors["random"]["cpu"])
         self.progress = Progress(**state["progress"])
