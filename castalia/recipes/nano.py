@@ -19,10 +19,10 @@ def recipe() -> Recipe:
         data=DataConfig(
             mixture={
                 "digits": 1.8, "speech": 1.5, "charts": 1.8, "scenes": 1.8, "mazes": 2.0, "countdown": 1.6, "sums": 0.9,
-                "captions": 0.7, "talk": 0.3, "prose": 0.4,
+                "captions": 0.7, "talk": 1.0, "prose": 0.4,
             },
             difficulties=(1, 1, 2, 2, 3, 3, 3, 4),
-            media={"text": 0.76, "voice": 0.13, "picture": 0.11},
+            media={"text": 0.68, "voice": 0.17, "picture": 0.15},
             reworded=0.3,
             acting=0.4,
             acting_in=("mazes", "countdown", "sums"),

@@ -18,6 +18,8 @@ from castalia.tasks.task import Example, Question, Score, Split, generator, scor
 
 CELL = 32
 """Pixels from one digit to the next: two patches of 16."""
+STRETCHED, SLANT = (0.93, 1.15), 0.15
+"""How much smaller, in each direction, and how much more slanted digits may become where they are varied."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,9 @@ class Digits:
     """Handwritten digits in a picture: read them, add, compare, find the largest, count; two or three questions each.
 
     Each digit fills 28 × 28 pixels of a cell of 32 × 32, dark on white or light on black; difficulty 1 has one digit,
-    3 three, from 6 on sizes vary and rows are several, from 8 on there is noise, 10 has up to eight. Training pictures
-    are jittered a little. The held-out split uses the held-out handwriting only, and training all the rest.
+    3 three, from 6 on sizes vary and rows are several, from 8 on there is noise, 10 has up to eight. In training
+    digits are turned, stretched and slanted a little. The held-out split uses the held-out handwriting only, and
+    training all the rest.
     ``out_of_range`` (of held-out handwriting too) has two digits more than the difficulty has, turned further than in
     training, in colours no training picture has. Answers are balanced: what a question asks for is drawn first, then
     the digits that make it so.
@@ -124,7 +127,7 @@ class Digits:
         rows = min(level.rows, len(digits))
         columns = -(-len(digits) // rows)
         ink_HW = np.zeros((rows * CELL, columns * CELL), np.uint8)
-        jitter = {"train": 8.0, "held_out": 0.0, "out_of_range": 30.0}[split]
+        jitter = {"train": 12.0, "held_out": 0.0, "out_of_range": 30.0}[split]
         for place, digit in enumerate(digits):
             pixels_NHW, index = rng.choice(self._pools[split != "train", digit])
             top, left = place // columns * CELL, place % columns * CELL
@@ -141,20 +144,25 @@ class Digits:
 
 
 def _cell(pixels_HW: np.ndarray, smallest: int, jitter: float, rng: random.Random) -> np.ndarray:
-    """Return the digit as ink (uint8 [CELL, CELL]): scaled, turned by up to `jitter` degrees, shifted a little."""
+    """Return the digit as ink (uint8 [CELL, CELL]): scaled, shifted a little.
+
+    If `jitter` is above 0, it is turned by up to so many degrees, stretched and slanted, too.
+    """
     size = rng.randint(smallest, 28)
     # The handwriting of scikit-learn fills its 8 × 8 pixels; that of MNIST already has a margin.
     scale = pixels_HW.shape[0] / size * (28 / 22 if pixels_HW.shape[0] < 20 else 1)
     shift = (CELL - size) / 2 + (2 if jitter else 0)
-    angle = 0.0
+    angle, slant, wide, tall = 0.0, 0.0, scale, scale
     if jitter:
         angle = math.radians(rng.uniform(-jitter, jitter))
-        scale *= rng.uniform(0.95, 1.1)
+        wide, tall = scale * rng.uniform(*STRETCHED), scale * rng.uniform(*STRETCHED)
+        slant = rng.uniform(-SLANT, SLANT)
     across, down = rng.uniform(-shift, shift) * 0.75, rng.uniform(-shift, shift) * 0.75
-    cos, sin = math.cos(angle) * scale, math.sin(angle) * scale
+    cos, sin = math.cos(angle), math.sin(angle)
     middle = pixels_HW.shape[0] / 2
     x, y = CELL / 2 + across, CELL / 2 + down
-    turn = (cos, sin, middle - cos * x - sin * y, -sin, cos, middle + sin * x - cos * y)
+    a, b, d, e = (cos - slant * sin) * wide, (sin + slant * cos) * wide, -sin * tall, cos * tall
+    turn = (a, b, middle - a * x - b * y, d, e, middle - d * x - e * y)
     picture = pillow.fromarray(pixels_HW)
     turned = picture.transform((CELL, CELL), pillow.Transform.AFFINE, turn, pillow.Resampling.BICUBIC)
     _, most = turned.getextrema()

@@ -19,7 +19,10 @@ SMALL_TALK: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
         GREETING,
         (
             "Hello.", "Hi!", "Hello there!", "Good morning.", "Good evening!", "Hey.", "Hi there.", "hello", "Hello!",
-            "hi", "hey", "Hello Castalia.", "Good day.", "Hi, how are you?", "Welcome!",
+            "hi", "hey", "Hello Castalia.", "Good day.", "Hi, how are you?", "Welcome!", "Greetings!", "How are you?",
+            "Morning!", "Hello, my friend.", "How do you do?", "Hey, how is it going?", "Good evening, Castalia.",
+            "Nice to meet you.", "Hello, computer.", "Hi everybody.", "I am back.", "Hello, anyone here?", "Hey you.",
+            "Good to see you.", "Hi, I am new here.", "Evening.", "Hello and welcome.", "Are you there?", "Howdy!",
         ),
         ("Hey there.", "Good afternoon.", "Hello again.", "Hi Castalia!"),
     ),
@@ -27,7 +30,10 @@ SMALL_TALK: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
         FAREWELL,
         (
             "Goodbye.", "Bye!", "See you!", "Thanks, bye.", "Good night.", "That is all, thanks.", "bye", "Bye bye.",
-            "Goodbye, and thanks.", "I must go.",
+            "Goodbye, and thanks.", "I must go.", "Farewell.", "See you later.", "Until next time.",
+            "Goodbye, Castalia.", "I have to leave now.", "Thank you, goodbye.", "Take care.", "So long!",
+            "Talk to you later.", "Bye for now.", "I am going home.", "We are done here.", "Sleep well.",
+            "See you tomorrow.", "Have a nice day.", "I am off.",
         ),
         ("Goodbye then.", "See you soon!", "That is all.", "Bye, good night."),
     ),
@@ -36,7 +42,11 @@ SMALL_TALK: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
         (
             "Who are you?", "What are you?", "What can you do?", "What is your name?", "Help!", "What do you know?",
             "How can you help me?", "Are you a person?", "Introduce yourself.", "What is Castalia?", "who are you",
-            "Are you a model?", "What do you do?", "What can I ask you?",
+            "Are you a model?", "What do you do?", "What can I ask you?", "Tell me about yourself.", "Say who you are.",
+            "What are you called?", "Who is this?", "Can you help?", "What are you good at?", "Are you a robot?",
+            "Who am I talking to?", "Describe yourself.", "What kind of model are you?", "How do you work?",
+            "I need help.", "What should I ask?", "Are you human?", "Can you read?", "Are you a machine?",
+            "Can you hear me?", "What do you understand?", "Please introduce yourself.", "Which things can you do?",
         ),
         ("What can you do for me?", "Do you have a name?", "Help me.", "Are you Castalia?"),
     ),
@@ -47,31 +57,54 @@ SMALL_TALK: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
 PEOPLE = (
     "the king", "Einstein", "Mozart", "Ada Lovelace", "the president", "Picasso", "Cleopatra", "Newton", "Shakespeare",
     "Marie Curie", "Napoleon", "my sister", "the mayor", "Beethoven", "Darwin", "the pope", "Homer", "Gandhi", "Bach",
+    "my uncle", "the queen", "Plato", "Galileo", "Jane Austen", "the doctor", "Columbus", "Rembrandt", "our teacher",
+    "Tolstoy", "Buddha", "Lincoln", "Chopin", "Archimedes", "the minister", "Virginia Woolf", "Kant", "Turing", "Dante",
+    "the captain", "Hannibal", "Confucius", "Nina Simone", "Gauss", "my neighbour", "Vermeer", "Joan of Arc", "Euler",
 )  # fmt: skip
 PLACES = (
     "France", "Lima", "Tokyo", "Kenya", "Brazil", "the moon", "Berlin", "Canada", "Norway", "Cairo", "Texas", "India",
     "Peru", "Mars", "Rome", "Chile", "Oslo", "the city", "Spain", "Nepal", "Cuba", "Egypt", "London", "Ghana",
+    "Portugal", "Vienna", "Japan", "Paris", "Madrid", "Jupiter", "the village", "Athens", "Sweden", "Delhi", "Iceland",
+    "Boston", "Morocco", "Quebec", "Dublin", "Vietnam", "the desert", "Hungary", "Zurich", "Bolivia", "Alaska",
+    "Prague", "New York", "Finland", "Seoul", "Denmark", "the Alps", "Jamaica", "Venus", "Warsaw", "Uganda", "Lisbon",
+    "Sydney",
 )  # fmt: skip
 THINGS = (
     "love", "the sea", "a dog", "physics", "music", "bread", "football", "my car", "a computer", "the law", "winter",
     "the stock market", "a poem", "history", "cheese", "philosophy", "the internet", "gold", "time", "a horse", "milk",
     "quantum theory", "chess", "a tree", "the weather", "tea", "a novel", "the sun", "rice", "money", "democracy",
+    "a bridge", "justice", "coffee", "the brain", "a volcano", "silver", "gravity", "an island", "a camera", "dreams",
+    "friendship", "a bicycle", "the ocean", "sugar", "a river", "medicine", "the theatre", "soup", "a whale", "war",
+    "electricity", "an apple", "grammar", "the future", "a garden", "magic", "biology", "a violin", "the harvest",
+    "ice", "a passport", "religion", "butter", "a hurricane", "jazz", "the election", "a kitchen", "courage",
+    "an engine", "salt", "peace", "a castle", "lightning", "the budget", "opera", "a spider", "marriage", "an umbrella",
+    "chocolate", "steel",
 )  # fmt: skip
-TONGUES = ("French", "German", "Latin", "Spanish", "Chinese", "Greek", "Welsh", "Hindi", "Polish", "Turkish")
+TONGUES = (
+    "French", "German", "Latin", "Spanish", "Chinese", "Greek", "Welsh", "Hindi", "Polish", "Turkish", "Italian",
+    "Dutch", "Arabic", "Russian", "Finnish", "Swahili", "Japanese", "Danish",
+)  # fmt: skip
 
 BEYOND: tuple[tuple[str, ...], tuple[str, ...]] = (
     (
         "What is the capital of {place}?", "Who wrote about {thing}?", "When was {person} born?", "Where is {place}?",
         "What is the weather in {place}?", "Write a story about {thing}.", "How do I make {thing}?",
-        "Who was {person}?",
-        "Translate {thing} into {tongue}.", "Explain {thing} to me.", "Why is there {thing}?", "Is {person} alive?",
-        "How old is {person}?", "What does {person} think of {thing}?", "How far is it to {place}?",
-        "What is {thing} in {tongue}?", "Tell me a joke about {thing}.", "Who won in {place}?", "What is {thing}?",
-        "How many people live in {place}?", "Do you like {thing}?", "Write a poem about {person}.",
-        "Sing about {thing}.",
-        "What will {thing} cost next year?", "Which language do they speak in {place}?", "What time is it in {place}?",
-        "Book a flight to {place}.", "Send a letter to {person}.", "Summarise {thing}.",
-        "Did {person} live in {place}?",
+        "Who was {person}?", "Translate {thing} into {tongue}.", "Explain {thing} to me.", "Why is there {thing}?",
+        "Is {person} alive?", "How old is {person}?", "What does {person} think of {thing}?",
+        "How far is it to {place}?", "What is {thing} in {tongue}?", "Tell me a joke about {thing}.",
+        "Who won in {place}?", "What is {thing}?", "How many people live in {place}?", "Do you like {thing}?",
+        "Write a poem about {person}.", "Sing about {thing}.", "What will {thing} cost next year?",
+        "Which language do they speak in {place}?", "What time is it in {place}?", "Book a flight to {place}.",
+        "Send a letter to {person}.", "Summarise {thing}.", "Did {person} live in {place}?", "Who is {person}?",
+        "Where can I buy {thing}?", "What colour is {thing}?", "Play some music by {person}.",
+        "Is {place} a good place to live?", "Who owns {thing}?", "How do I get to {place}?",
+        "What is the best book about {thing}?", "Say {thing} in {tongue}.", "Should I learn {tongue}?",
+        "Who is the leader of {place}?", "Why did {person} leave {place}?", "How much is {thing}?",
+        "Order {thing} for me.", "What is the history of {place}?", "Can {person} speak {tongue}?",
+        "Call {person} for me.", "How does {thing} work?", "Remind me to buy {thing}.", "Where did {person} grow up?",
+        "What do people eat in {place}?", "Is {thing} healthy?", "Tell me something about {person}.",
+        "Buy me {thing}, please.", "Turn off {thing}.", "What does {thing} mean?", "How many people speak {tongue}?",
+        "What is so special about {thing}?", "Was {person} married?",
     ),
     (
         "Who discovered {thing}?", "What happened in {place} in 1900?", "Give me a recipe with {thing}.",
