@@ -106,10 +106,15 @@ def test_its_card_tells_what_it_was_made_of_and_what_it_can_do(examined: Path, p
 
 
 def test_its_card_tells_by_which_code_it_was_trained(changed: Callable[..., Path], tmp_path: Path) -> None:
-    stretches = [{"step": 0, "commit": "abc"}, {"step": 2000, "commit": "def"}]
+    stretches = [
+        {"step": 0, "commit": "abc"},
+        {"step": 2000, "commit": "def"},
+        {"step": 3000, "commit": "123", "source": "it"},
+    ]
     for count, told in (
         (1, "- trained by commit abc\n"),
         (2, "by commit abc, from step 2,000 on by def, whose documents"),
+        (3, "by def, from step 3,000 on, with a new optimizer and all that it had learned, by 123, whose documents"),
     ):
         run = changed(f"run{count}", lambda run, count=count: write(run / STRETCHES, stretches[:count]))
         card = (publish(run, tmp_path / f"published{count}", questions=1).directory / CARD).read_text()

@@ -168,7 +168,7 @@ class Talk:
                 question.text
                 for question in example.questions
                 if question.kind in FOREIGN[family]
-                and (kind == "foreign" or split == "out_of_range" or held_out(question.text) == (split == "held_out"))
+                and (kind == "foreign" or held_out(question.text) == (split != "train"))
             ]
         other = self._seen[rng.choice([name for name in FOREIGN if name != family])]
         shown = (
