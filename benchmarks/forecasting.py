@@ -12,7 +12,7 @@ accuracies (of a family that no small run answers better than by guessing nothin
 `coverage_error_points` that of pass@k beyond 16 and up to 160 attempts, foretold from 16;
 `agents_error_points` and `latency_error_points` that of the accuracy of 16 agents, foretold along agents and along
 seconds from 2, 4 and 8 (of what benchmarks/contemplating.py has recorded). `interval_coverage` is the share of all
-these that lie in their intervals of 90 %, in per cent, `interval_coverage_school` that of losses and accuracies alone,
+these that lie in their intervals of 90 %, in per cent, `interval_coverage_school` that of losses and accuracies alone, `interval_coverage_attempts` that of pass@k,
 `interval_width_percent` and `interval_width_points` are the medians of how far the ends of these lie apart.
 `compute_ratio` is the compute of the target over that of the largest rung. `rates_lost_percent` is by how much the loss
 in the third size is above what it could be, at the rates that are best in the smallest.
@@ -205,6 +205,7 @@ def summary(
         "accuracy_error_points": mean_error([check for of, check in rows if of.startswith(ACCURACY)]),
         "interval_coverage": inside(every),
         "interval_coverage_school": inside([check for _, check in rows]),
+        "interval_coverage_attempts": inside(tries),
         "interval_width_percent": width([check for of, check in rows if not of.startswith(ACCURACY)], of_ratios=True),
         "interval_width_points": width([check for of, check in rows if of.startswith(ACCURACY)], of_ratios=False),
         "compute_ratio": flops[-1] / flops[-2],

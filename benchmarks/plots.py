@@ -1,4 +1,4 @@
-"""Plots from what benchmarks have recorded, with matplotlib: pip install '.[bench]'."""
+"""Plots from what benchmarks have recorded, with matplotlib."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

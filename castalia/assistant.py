@@ -10,9 +10,10 @@ from castalia.actions.action import Action
 from castalia.actions.catalog import build_actions
 from castalia.document import Content, Document, Image, Part, Speech
 from castalia.engine.engine import Engine, Event
+from castalia.errors import EngineError
 from castalia.perception.image import load_image
 from castalia.perception.speech import load_speech
-from castalia.reasoning.contemplate import Contemplate
+from castalia.reasoning.contemplate import MOST_AGENTS, Contemplate
 from castalia.reasoning.effort import Thinking
 from castalia.reasoning.strategies import OneChain, Strategy, Verdict
 from castalia.tasks.effort import Effort
@@ -60,7 +61,7 @@ class Assistant:
         A picture is a file, its bytes, a uint8 array [height, width, 3] or an `Image`; a sound is a file, its bytes,
         float32 samples at 16 kHz or a `Speech`. `effort` says how much thought it may take, `contemplate` how many
         agents think about it, `seconds` when there must be an answer, `max_tokens` how long a reply may be. Raises
-        ImageError or SpeechError if one cannot be read, EngineError for an unknown effort.
+        ImageError or SpeechError if one cannot be read, EngineError for an unknown effort, and as `strategy` does.
         """
         thinking = Thinking(effort, self.actions, seconds, max_tokens)
         strategy = self.strategy(thinking, contemplate, temperature)
@@ -73,7 +74,18 @@ class Assistant:
         temperature: float | None = None,
         watch: Callable[[Event], None] = lambda event: None,
     ) -> Strategy:
-        """Return one chain of thought (by default the likeliest), or so many agents that contemplate."""
+        """Return one chain of thought (by default the likeliest), or so many agents that contemplate.
+
+        Raises EngineError for what nobody could answer by: other than 0 to 64 agents, no time, no tokens.
+        """
+        if not 0 <= contemplate <= MOST_AGENTS:
+            raise EngineError(f"contemplate takes from 0 to {MOST_AGENTS} agents, not {contemplate}")
+        if not (temperature is None or temperature >= 0):
+            raise EngineError(f"temperature is 0 or more, not {temperature}")
+        if not (thinking.seconds is None or thinking.seconds > 0):
+            raise EngineError(f"an answer takes time: seconds above 0, not {thinking.seconds}")
+        if not (thinking.tokens is None or thinking.tokens > 0):
+            raise EngineError(f"an answer takes tokens: 1 or more, not {thinking.tokens}")
         if contemplate > 1:
             contemplating = Contemplate(contemplate, thinking, watch=watch, briefs=self.briefs)
             return contemplating if temperature is None else replace(contemplating, temperature=temperature)

@@ -10,6 +10,7 @@ from castalia.assistant import Assistant, as_prompt
 from castalia.console import console
 from castalia.document import Document, Part
 from castalia.errors import CastaliaError
+from castalia.reasoning.contemplate import MOST_AGENTS
 from castalia.reasoning.effort import Thinking
 from castalia.tasks.effort import Effort
 from castalia.watching import watching
@@ -25,6 +26,7 @@ HELP = """/image FILE    show a picture with the next question
 def converse(assistant: Assistant, effort: Effort, contemplate: int, canvases: Path) -> None:
     """Answer line by line until the input ends; what goes wrong is said, and the conversation goes on."""
     thinking = Thinking(effort, assistant.actions)
+    assistant.strategy(thinking, contemplate)  # that nobody finds out only when asking that it cannot be
     said, shown = Document(), Document()
     console.print("ask something; /help lists what else there is", style="dim")
     while True:
@@ -45,8 +47,9 @@ def converse(assistant: Assistant, effort: Effort, contemplate: int, canvases: P
             elif command == "/effort":
                 thinking = Thinking(cast(Effort, argument.strip()), assistant.actions)
             elif command == "/contemplate":
-                if not argument.strip().isdecimal() or int(argument) > 64:
-                    raise CastaliaError("/contemplate takes a number from 0 to 64")
+                if not argument.strip().isdecimal():
+                    raise CastaliaError(f"/contemplate takes a number from 0 to {MOST_AGENTS}")
+                assistant.strategy(thinking, int(argument))
                 contemplate = int(argument)
             elif command.startswith("/"):
                 raise CastaliaError(f"there is no {command}: /help lists what there is")

@@ -63,8 +63,9 @@ def accuracy_table(evaluation: dict[str, Any], kinds: bool = False) -> Table:
         table.add_row(name, *cells, f"{evaluation['means'][name]:.1%}", f"{chance:.0%}")
         if kinds:
             _add_kinds(table, rows, difficulties)
-    table.add_section()
-    table.add_row("average", *[""] * len(difficulties), f"{evaluation['accuracy']:.1%}", "")
+    if families:
+        table.add_section()
+        table.add_row("average", *[""] * len(difficulties), f"{evaluation['accuracy']:.1%}", "")
     return table
 
 

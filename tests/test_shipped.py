@@ -47,7 +47,7 @@ def test_it_answers_as_its_exam_says(model: Path, found: dict[str, Any]) -> None
         pytest.skip("other data is here than what the exam was made of: its questions are others")
     way = usual_way(data, build_actions(("canvas", "tools")))
     engine = Engine(*load_model(model))
-    asked = examine(engine, tasks, difficulties=EASY, n=ASKED, strategy=way, seed=SEED, kept=False, exact=True)
+    asked = examine(engine, tasks, difficulties=EASY, n=ASKED, strategy=way, seed=SEED, kept=False)
     for family in tasks:
         now = "".join(asked.right[family, level] for level in EASY)
         then = "".join(found["levels"][family][str(level)]["right"][:ASKED] for level in EASY)

@@ -61,10 +61,6 @@ def ask(
     run, question = _asked(words)
     if not (question or image or speech):
         raise CastaliaError("ask something: a question, --image or --speech")
-    if not 0 <= contemplate <= 64:
-        raise CastaliaError(f"--contemplate {contemplate}: from 0 to 64 agents")
-    if temperature is not None and temperature < 0:
-        raise CastaliaError(f"--temperature {temperature}: 0 or more")
     assistant, prompt = (
         Assistant.load(find_run(run), actions),
         as_prompt(question, image=list(image), speech=list(speech)),

@@ -40,10 +40,15 @@ def evaluate(
     from castalia.console import accuracy_table, console
     from castalia.education import examine_run
 
+    if n < 1:
+        raise CastaliaError(f"an examination asks 1 question or more, not {n}")
+    directory = find_run(run)
     examination = examine_run(
-        find_run(run), tasks=list(task) or None, difficulties=tuple(difficulty) or None, questions=n, split=split
+        directory, tasks=list(task) or None, difficulties=tuple(difficulty) or None, questions=n, split=split
     )
     evaluation = examination.to_json()
+    if not evaluation["families"]:
+        raise CastaliaError(f"{directory} has learned from documents alone: name families to ask by --task")
     print(jsonlib.dumps(evaluation)) if json else console.print(accuracy_table(evaluation, kinds))
 
 

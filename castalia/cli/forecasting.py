@@ -33,7 +33,7 @@ def forecast(
     """Run a recipe in small sizes, and write down what it will give at full size, before it is trained.
 
     $ castalia forecast pocket --budget 3m --out runs/second && castalia pretrain pocket --out runs/second
-    $ castalia forecast nano --ladder docs/results/nano/ladder.json
+    $ castalia forecast ladder --ladder castalia/recipes/ladder.json --set training.steps=20000 --out runs/longer
     $ castalia forecast nano --budget 4h --largest 0.2 --apart 3.4 --jobs 2
 
     Args:

@@ -112,8 +112,7 @@ class Exam:
 
     def _ask(self, strategy: Strategy, difficulties: tuple[int, ...], **asking: Any) -> Examination:
         asking |= {"difficulties": difficulties, "n": self.n, "strategy": strategy, "seed": SEED}
-        asking |= {"kept": False, "exact": True}
-        return examine(self.engine, dict(self.tasks), **asking)
+        return examine(self.engine, dict(self.tasks), **asking, kept=False)
 
 
 def _cell(row: dict[str, Any]) -> dict[str, Any]:

@@ -20,12 +20,12 @@ class Tally:
     """Answers judged so far; `chance` sums the probabilities of guessing right."""
 
     n: int = 0
-    correct: float = 0.0
+    correct: int = 0
     chance: float = 0.0
 
-    def add(self, value: float, chance: float) -> None:
+    def add(self, right: bool, chance: float) -> None:
         """Count one answer."""
-        self.n, self.correct, self.chance = self.n + 1, self.correct + value, self.chance + chance
+        self.n, self.correct, self.chance = self.n + 1, self.correct + right, self.chance + chance
 
     def to_json(self) -> dict[str, Any]:
         """Return counts, accuracy and mean chance."""
@@ -109,15 +109,13 @@ def examine(
     put: Callable[[Document, random.Random], Document] | None = None,
     seed: int = 0,
     kept: bool = True,
-    exact: bool = False,
     progress: Callable[[str, int], None] | None = None,
 ) -> Examination:
     """Ask `n` `questions` of every task at every difficulty.
 
     `strategy` says how they are answered; by default with one chain of thought at medium effort, without actions. `put`
     says how they are asked: by voice, or in other words. Unless `kept`, answers are counted alone: thousands with their
-    pictures are gigabytes. A verifier may give part of the points, as for all words heard but one; with `exact` that
-    counts as wrong.
+    pictures are gigabytes. A verifier may give part of the points, as for all words heard but one: here that is wrong.
     """
     result, strategy = Examination(), strategy or OneChain()
     for name, task in tasks.items():
@@ -133,7 +131,7 @@ def examine(
                 value = task.score(example, verdict.answer, index).value
                 right += str(int(value == 1))
                 tally = result.tallies.setdefault((name, difficulty, question.kind), Tally())
-                tally.add(float(value == 1) if exact else value, question.chance)
+                tally.add(value == 1, question.chance)
                 if kept:
                     result.answered.append(Answered(example, index, verdict, value))
             result.right[name, difficulty] = right

@@ -160,6 +160,6 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         return json.loads(path.read_text("utf-8"))
     except OSError as error:
-        raise DataError(f"no figures are recorded in {path}: run the benchmark with --record") from error
+        raise DataError(f"there is no {path}: castalia run writes it, or a benchmark with --record") from error
     except ValueError as error:
         raise DataError(f"{path} is not JSON: {error}") from error

@@ -54,6 +54,7 @@ GOALS: dict[str, tuple[str, str]] = {
     "latency_error_points": ("error of the accuracy of 16 agents, foretold along seconds, points", ""),
     "interval_coverage": ("forecasts inside their 90 % intervals, per cent", "90"),
     "interval_coverage_school": ("forecast losses and accuracies inside their 90 % intervals, per cent", "90"),
+    "interval_coverage_attempts": ("forecasts of pass@k inside their 90 % intervals, per cent", "90"),
     "interval_width_percent": ("how far the ends of the losses' intervals lie apart, median, per cent", ""),
     "interval_width_points": ("how far the ends of the accuracies' intervals lie apart, median, points", ""),
     "compute_ratio": ("compute of the run over that of the largest small run", "≥ 8 times"),

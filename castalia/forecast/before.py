@@ -1,6 +1,7 @@
 """Before a run: a ladder of small runs that fits a budget, and what they say of it, written down."""
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -63,11 +64,11 @@ class Climb:
     """Runs that are made at a time."""
 
     def __post_init__(self) -> None:
-        if 1 not in self.stretches or not 0 < min(self.stretches) <= max(self.stretches) < float("inf"):
+        if 1 not in self.stretches or not all(0 < stretch < math.inf for stretch in self.stretches):
             raise RecipeError("--stretches are above 0, and 1, what is forecast, is among them")
         if not 0 < self.largest < 1:
             raise RecipeError(f"--largest is a share of the run's compute, above 0 and below 1, not {self.largest:g}")
-        if self.apart <= 1:
+        if not 1 < self.apart < math.inf:
             raise RecipeError(
                 f"--apart is how many times the compute of a size the next has, above 1, not {self.apart:g}"
             )

@@ -195,7 +195,7 @@ def read_ladder(path: Path) -> tuple[Recipe, list[Rung]]:
         else:
             said = json.loads(path.read_text())
         recipe, rungs = Recipe.from_json(said["recipe"]), [Rung(**row) for row in said["rungs"]]
-    except (OSError, TypeError, KeyError, ValueError) as error:
+    except (OSError, TypeError, AttributeError, KeyError, ValueError) as error:
         raise DataError(f"{path} holds no ladder (castalia forecast RECIPE climbs one): {error}") from error
     if not rungs:
         raise DataError(f"no run of the ladder {path} is done yet")

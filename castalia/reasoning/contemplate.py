@@ -11,6 +11,9 @@ from castalia.reasoning.strategies import ENDED, Verdict, Voices, conclusions, f
 from castalia.tasks.merging import BRIEFS, pool
 from castalia.tasks.steps import NOTHING
 
+MOST_AGENTS = 64
+"""Agents that people may have think about one question."""
+
 
 @dataclass(frozen=True)
 class Contemplate(Voices):

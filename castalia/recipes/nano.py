@@ -10,7 +10,7 @@ from castalia.training.recipe import Recipe
 
 
 def recipe() -> Recipe:
-    """Return the recipe: under three hours on two cores, of the shape that a plan gives so many operations."""
+    """Return the recipe: four or five hours on two cores, of the shape that a plan gives so many operations."""
     return Recipe(
         name="nano",
         vocab_size=1024,

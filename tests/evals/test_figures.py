@@ -27,7 +27,7 @@ def test_a_block_is_replaced_by_what_was_recorded_and_all_else_stays(tmp_path: P
 def test_a_block_without_a_record_is_an_error_and_nothing_is_written(tmp_path: Path) -> None:
     readme = tmp_path / "README.md"
     readme.write_text(README)
-    with pytest.raises(DataError, match=r"no figures are recorded in .*data\.json"):
+    with pytest.raises(DataError, match=r"there is no .*data\.json"):
         write_figures(readme, tmp_path)
     assert readme.read_text() == README
 

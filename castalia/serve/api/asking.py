@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from castalia.document import Document, Image
 from castalia.engine.request import Sampling
 from castalia.errors import AccessError, CastaliaError, DatabaseError
+from castalia.reasoning.contemplate import MOST_AGENTS
 from castalia.serve.errors import ApiError
 from castalia.serve.service.functions import Function
 from castalia.serve.service.job import Choice, Contemplating, Job
@@ -15,7 +16,7 @@ from castalia.serve.service.pieces import Acted, Done, Piece, Seen, Token, Words
 from castalia.serve.service.usage import Usage, together
 from castalia.tasks.effort import Effort
 
-MOST_AGENTS, MOST_CHOICES, MOST_TOKENS = 64, 64, 1 << 17
+MOST_CHOICES, MOST_TOKENS = 64, 1 << 17
 
 Temperature = Annotated[float, Field(ge=0, le=2)]
 Share = Annotated[float, Field(ge=0, le=1)]
