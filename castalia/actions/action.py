@@ -85,7 +85,8 @@ class State:
     originals: list[Image] = field(default_factory=list)
     canvases: list[Image] = field(default_factory=list)
     relations: list[tuple[str, str, str]] = field(default_factory=list)
-    marks: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    marks: dict[str, int] = field(default_factory=dict)
+    """By label, the number of the picture that is marked."""
     pen: tuple[float, float] | None = None
     allowance: Allowance = field(default_factory=Allowance)
     depth: int = 1

@@ -84,7 +84,7 @@ class Mark:
             if label:
                 drawing.pen.text(corners[:2], label, COLOURS[arguments["colour"]], drawing.font)
         if label:
-            state.marks[label] = (row, column, height, width)
+            state.marks[label] = index
         return drawing.document
 
 
@@ -183,7 +183,7 @@ class Erase:
         pixels_HWC = now.pixels_HWC.copy()
         pixels_HWC[region] = original.pixels_HWC[region]
         if box is None:
-            state.marks.clear()
+            state.marks = {label: marked for label, marked in state.marks.items() if marked != index}
             state.pen = None
         return shown(state, index, pixels_HWC)
 

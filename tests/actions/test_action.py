@@ -204,7 +204,7 @@ def test_a_forked_session_leaves_its_parent_as_it_was() -> None:
     parent = Session({"probe": Probe()}, state)
     child = parent.fork()
     child.state.canvases.append(image)
-    child.state.marks["A"] = (0, 0, 1, 1)
+    child.state.marks["A"] = 0
     child.state.relations.append(("A", "above", "A"))
     assert (len(state.canvases), state.marks, state.relations) == (1, {}, [])
     child.state.allowance.agents -= 1

@@ -18,8 +18,8 @@ CELL = 16
 ACTIONS = {action.name: action for action in CANVAS}
 
 
-def session(image: Image, **settings: int) -> Session:
-    return Session(ACTIONS, State.of(Document((Part(image), Part("which?"))), **settings))
+def session(*images: Image, **settings: int) -> Session:
+    return Session(ACTIONS, State.of(Document((*map(Part, images), Part("which?"))), **settings))
 
 
 def act(acting: Session, name: str, arguments: str) -> Image | str:
@@ -100,6 +100,15 @@ def test_erasing_gives_the_original_back() -> None:
     wholly = act(acting, "erase", "[]")
     assert isinstance(wholly, Image)
     np.testing.assert_array_equal(wholly.pixels_HWC, original.pixels_HWC)
+
+
+def test_erasing_one_picture_keeps_the_marks_of_another() -> None:
+    acting = session(paper(), paper())
+    act(acting, "mark", '[[1.5,1.5],"A"]')
+    act(acting, "mark", '{"at":[1.5,5.5],"label":"B","image":1}')
+    act(acting, "erase", '{"image":0}')
+    assert act(acting, "relate", '["A","left of","B"]').startswith("error: nothing is marked 'A'")
+    assert act(acting, "relate", '["B","same","B"]') == ""
 
 
 def test_relations_join_what_was_marked() -> None:

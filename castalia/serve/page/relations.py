@@ -29,10 +29,12 @@ class Graph:
 def scene_graph(trail: Sequence[Piece]) -> Graph:
     """Return the relations that the calls in a trail have stated, as the canvas keeps them.
 
-    A mark with a label makes a thing, `relate` an edge between two that are there; erasing everything takes marks
-    back, not what was said of them. Calls that the canvas refuses change nothing.
+    A mark with a label makes a thing, `relate` an edge between two that are there; erasing all of a picture takes its
+    marks back, not what was said of them. Calls that the canvas refuses change nothing.
     """
-    marked, graph = {}, Graph()
+    marked: dict[str, Place] = {}
+    pictures: dict[str, int] = {}
+    graph = Graph()
     actions: dict[str, Action] = {action.name: action for action in (Mark(), Relate(), Erase())}
     for piece in trail:
         if not isinstance(piece, Acted) or piece.call.name not in actions:
@@ -45,12 +47,13 @@ def scene_graph(trail: Sequence[Piece]) -> Graph:
             at = arguments["at"]
             row, column, height, width = at if len(at) == 4 else (*at[:2], 0, 0)
             marked[arguments["label"]] = (column + width / 2, row + height / 2)
+            pictures[arguments["label"]] = arguments["image"]
         elif piece.call.name == "relate" and arguments["one"] in marked and arguments["other"] in marked:
             for label in (arguments["one"], arguments["other"]):
                 graph.nodes.setdefault(label, marked[label])
             graph.edges.append((arguments["one"], arguments["relation"], arguments["other"]))
         elif piece.call.name == "erase" and arguments["box"] is None:
-            marked = {}
+            marked = {label: place for label, place in marked.items() if pictures[label] != arguments["image"]}
     return graph
 
 

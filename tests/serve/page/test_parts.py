@@ -27,16 +27,19 @@ def test_relations_are_those_that_the_canvas_takes() -> None:
         Call("relate", '["a", "above", "c"]'),
         Call("relate", '["a", "beside", "b"]'),
         Call("mark", "not JSON"),
+        Call("erase", '{"image": 1}'),
+        Call("relate", '["a", "above", "b"]'),
         Call("erase", "[]"),
         Call("relate", '["b", "below", "a"]'),
     ]
-    state = State.of(Document(as_prompt("?", image=np.full((96, 96, 3), 255, np.uint8)).parts))
+    paper = np.full((96, 96, 3), 255, np.uint8)
+    state = State.of(Document(as_prompt("?", image=[paper, paper]).parts))
     session = Session({action.name: action for action in CANVAS}, state)
     for call in calls:
         session.act(call)
     trail: list[Piece] = [Acted(call, number, thought=True) for number, call in enumerate(calls)]
     graph = scene_graph(trail)
-    assert graph.edges == state.relations == [("a", "above", "b")]
+    assert graph.edges == state.relations == [("a", "above", "b")] * 2
     assert graph.nodes == {"a": (2, 1), "b": (4.5, 3.5)}
 
 
