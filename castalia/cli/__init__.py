@@ -49,6 +49,9 @@ COMMANDS: Commands = {
     "figures": figures,
 }
 
+RESUMED = (["run"], ["pretrain"], ["rl"], ["exam"], ["forecast"])
+"""Commands that keep what they have done, for when they are asked again."""
+
 
 def _keys_commands() -> Commands:
     try:
@@ -83,5 +86,6 @@ def main() -> None:
         print(f"castalia: {error.filename or 'writing'}: {error.strerror or error}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
-        print("\ncastalia: stopped; the same command goes on from the last checkpoint", file=sys.stderr)
+        goes_on = "; the same command goes on from the last checkpoint" if sys.argv[1:2] in RESUMED else ""
+        print(f"\ncastalia: stopped{goes_on}", file=sys.stderr)
         sys.exit(130)
