@@ -18,7 +18,7 @@ from castalia.serve.api.asking import as_api_error, usage_of
 from castalia.serve.database import Database
 from castalia.serve.errors import ApiError
 from castalia.serve.metrics import Metrics
-from castalia.serve.service.job import LIGHT, Job, Service, Update
+from castalia.serve.service.job import LIGHT, Choice, Job, Service, Update
 from castalia.serve.service.pieces import Done
 from castalia.serve.service.usage import Usage
 from castalia.serve.wire import Json
@@ -57,6 +57,17 @@ class Answer(ABC):
     def __init__(self) -> None:
         self.done: list[Done] = []
         """Replies that are complete."""
+        self.choices = [Choice()]
+        """Replies as far as they have come."""
+
+    def expect(self, job: Job) -> None:
+        """Take note of what is asked, before anything has come back."""
+        self.choices = [job.choice() for _ in range(job.sampling.n)]
+
+    @property
+    def choice(self) -> Choice:
+        """The first reply, where there is no other."""
+        return self.choices[0]
 
     @property
     def usage(self) -> Usage:
@@ -244,6 +255,7 @@ async def answered(
         house.known(body.model)
         messages = await opened(await body.conversation(house.database, grant.key_id), house.open_urls)
         job = exchange.job = body.job(messages) if _is_light(messages) else await asyncio.to_thread(body.job, messages)
+        answer.expect(job)
     except BaseException as error:
         exchange.failed(error)
         raise

@@ -160,7 +160,7 @@ def why(choice: Choice) -> Literal["stop", "length", "tool_calls"]:
     """Return why a reply ended."""
     if choice.stopped in ("length", "time", "cancelled"):
         return "length"
-    return "tool_calls" if choice.functions and not choice.answer else "stop"
+    return "tool_calls" if choice.functions else "stop"
 
 
 def as_api_error(error: CastaliaError) -> ApiError:

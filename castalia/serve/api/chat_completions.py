@@ -196,7 +196,6 @@ class Completion(Answer):
         super().__init__()
         self.request = request
         self.id, self.created = f"chatcmpl-{secrets.token_hex(12)}", int(time.time())
-        self.choices = [Choice() for _ in range(request.n or 1)]
         self.ids: dict[tuple[int, int], str] = {}
 
     def whole(self) -> dict[str, Any]:
@@ -246,7 +245,7 @@ class Completion(Answer):
             wanted = self.request.logprobs
             logprobs = {"content": logprob_content(piece.tokens), "refusal": None} if wanted else None
             return [({"content": piece.text}, logprobs)]
-        if isinstance(piece, Acted) and not piece.thought and self.request.tools:
+        if self.choices[update.choice].leaves(piece):
             return [({"tool_calls": [{"index": number} | self._call(update.choice, number, piece.call)]}, None)]
         parts = self._parts(update)
         return [(parts, None)] if parts else []
@@ -261,7 +260,7 @@ class Completion(Answer):
             message |= _reasoning(choice.thoughts)
         if self.request.visual_thoughts:
             message["reasoning_parts"] = reasoning_parts(choice.trail)
-        if self.request.tools and (calls := choice.functions):
+        if calls := choice.functions:
             message["tool_calls"] = [self._call(index, number, call) for number, call in enumerate(calls)]
             message["content"] = choice.answer or None
         return message

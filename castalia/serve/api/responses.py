@@ -24,7 +24,7 @@ from castalia.serve.api.responses_request import (
 )
 from castalia.serve.database import StoredResponse
 from castalia.serve.errors import ApiError
-from castalia.serve.service.job import Choice, Update
+from castalia.serve.service.job import Update
 from castalia.serve.service.pieces import Acted, Done, Seen, Words
 from castalia.serve.service.usage import Usage
 from castalia.serve.wire import dumped
@@ -96,7 +96,6 @@ class Making(Answer):
         self.request, self.keep = request, keep
         self.id, self.created = _id("resp"), int(time.time())
         self.output: list[dict[str, Any]] = []
-        self.choice = Choice()
         self.status, self.number = "in_progress", 0
         self.has_open = False
         self.runs_code = any(isinstance(tool, ServerTool) for tool in request.tools or ())
@@ -167,7 +166,7 @@ class Making(Answer):
         self.choice.add(piece)
         if isinstance(piece, Words):
             return self._words(piece)
-        if isinstance(piece, Acted) and not piece.thought and self.request.tools:
+        if self.choice.leaves(piece):
             return self._function(piece.call)
         if isinstance(piece, Acted) and piece.call.name == "python" and self.runs_code:
             return self._code(piece.call)

@@ -1,0 +1,115 @@
+"""How each API tells what comes back: here from a service that says what a test wants, piece by piece."""
+
+import json
+from collections.abc import AsyncGenerator, Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from castalia.document import Call, Document, Part
+from castalia.serve.service.job import Job, Update
+from castalia.serve.service.pieces import Acted, Done, Piece, Seen, Words
+from castalia.serve.service.usage import Usage
+
+NAME = "get_weather"
+CALL, CODE = Call(NAME, '{"city": "Rome"}'), Call("python", '["print(6*7)"]')
+SEEN = Seen(Document((Part("42", "tool"),)))
+END = Done("end", "", Usage(5, 0, 3))
+CHAT: dict[str, Any] = {"model": "small", "messages": [{"role": "user", "content": "a"}]}
+RESPONSES: dict[str, Any] = {"model": "small", "input": "a"}
+BODIES = {"/v1/chat/completions": CHAT, "/v1/responses": RESPONSES, "/v1/messages": CHAT | {"max_tokens": 9}}
+CHAT_TOOLS = {"tools": [{"type": "function", "function": {"name": NAME}}]}
+RESPONSES_TOOLS = {"tools": [{"type": "function", "name": NAME}]}
+MESSAGES_TOOLS = {"tools": [{"name": NAME}]}
+
+
+class Scripted:
+    """A service of a model called small, that says the same to everybody; what is an error is raised."""
+
+    models, gauges, is_alive = ("small",), {}, True
+
+    def __init__(self, *script: Piece | Exception) -> None:
+        self.script = script
+
+    async def updates(self, job: Job) -> AsyncGenerator[list[Update]]:
+        for piece in self.script:
+            if isinstance(piece, Exception):
+                raise piece
+            yield [Update(0, piece)]
+
+    async def count(self, job: Job) -> int:
+        return 1
+
+    def close(self) -> None:
+        pass
+
+
+Ask = Callable[..., httpx.Response]
+
+
+@pytest.fixture
+def ask(start: Callable[..., str]) -> Ask:
+    """Return a function that asks a service of a script over one API."""
+
+    def asked(path: str, *script: Piece | Exception, **more: Any) -> httpx.Response:
+        return httpx.post(start(Scripted(*script)) + path, json=BODIES[path] | more, timeout=60)
+
+    return asked
+
+
+def events(response: httpx.Response) -> list[dict[str, Any]]:
+    lines = [line.removeprefix("data: ") for line in response.text.splitlines() if line.startswith("data: ")]
+    return [json.loads(line) for line in lines if line != "[DONE]"]
+
+
+def test_who_is_to_call_is_told_so_also_after_words(ask: Ask) -> None:
+    script = (Words("answer", "hello "), Acted(CALL, 0, thought=False), END)
+    said = ask("/v1/chat/completions", *script, **CHAT_TOOLS).json()["choices"][0]
+    assert said["finish_reason"] == "tool_calls"
+    assert said["message"]["content"] == "hello " and len(said["message"]["tool_calls"]) == 1
+    chunks = events(ask("/v1/chat/completions", *script, **CHAT_TOOLS, stream=True))
+    assert chunks[-1]["choices"][0]["finish_reason"] == "tool_calls"
+    message = ask("/v1/messages", *script, **MESSAGES_TOOLS).json()
+    assert message["stop_reason"] == "tool_use"
+    assert [block["type"] for block in message["content"]] == ["text", "tool_use"]
+    cut = (*script[:2], Done("length", "hello", Usage()))
+    assert ask("/v1/chat/completions", *cut, **CHAT_TOOLS).json()["choices"][0]["finish_reason"] == "length"
+    assert ask("/v1/messages", *cut, **MESSAGES_TOOLS).json()["stop_reason"] == "max_tokens"
+
+
+HERE = (Acted(CODE, 0, thought=False), SEEN, Words("answer", "42"), END)
+"""A call outside thoughts that was carried out here."""
+
+
+@pytest.mark.parametrize("tools", [{}, CHAT_TOOLS, CHAT_TOOLS | {"tool_choice": "none"}])
+def test_what_was_carried_out_here_is_no_call_of_the_clients_in_chat(ask: Ask, tools: dict[str, Any]) -> None:
+    said = ask("/v1/chat/completions", *HERE, **tools).json()["choices"][0]
+    assert said["finish_reason"] == "stop" and "tool_calls" not in said["message"]
+    assert said["message"]["content"] == "42"
+    deltas = [chunk["choices"][0]["delta"] for chunk in events(ask("/v1/chat/completions", *HERE, stream=True))]
+    assert not any("tool_calls" in delta for delta in deltas)
+
+
+def test_what_was_carried_out_here_is_no_call_of_the_clients_elsewhere(ask: Ask) -> None:
+    message = ask("/v1/messages", *HERE, **MESSAGES_TOOLS).json()
+    assert message["stop_reason"] == "end_turn"
+    assert [block["type"] for block in message["content"]] == ["text"]
+    response = ask("/v1/responses", *HERE, **RESPONSES_TOOLS).json()
+    assert [item["type"] for item in response["output"]] == ["message"]
+    code = ask("/v1/responses", *HERE, tools=[{"type": "code_interpreter"}]).json()
+    assert [item["type"] for item in code["output"]] == ["code_interpreter_call", "message"]
+    assert code["output"][0]["outputs"] == [{"type": "logs", "logs": "42"}]
+
+
+def test_who_forbids_calls_is_told_of_none(ask: Ask) -> None:
+    script = (Acted(CALL, 0, thought=False), END)
+    said = ask("/v1/chat/completions", *script, **CHAT_TOOLS, tool_choice="none").json()["choices"][0]
+    assert said["finish_reason"] == "stop" and "tool_calls" not in said["message"]
+
+
+def test_a_call_beside_one_that_was_carried_out_here_has_the_first_number(ask: Ask) -> None:
+    script = (Acted(CODE, 0, thought=False), SEEN, Acted(CALL, 1, thought=False), END)
+    chunks = events(ask("/v1/chat/completions", *script, **CHAT_TOOLS, stream=True))
+    calls = [call for chunk in chunks for call in chunk["choices"][0]["delta"].get("tool_calls", ())]
+    assert [(call["index"], call["function"]["name"]) for call in calls] == [(0, NAME)]
