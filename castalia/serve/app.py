@@ -1,8 +1,6 @@
 """The server: one FastAPI application with every API, its errors in each API's own shape, health and metrics."""
 
 import secrets
-import sys
-import traceback
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -19,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from castalia.errors import CastaliaError, nearest
 from castalia.serve.api import chat_completions, messages, responses, transcriptions
 from castalia.serve.api.answering import House, secret_of
-from castalia.serve.api.asking import as_api_error
+from castalia.serve.api.asking import noted
 from castalia.serve.api.limits import BodyLimit
 from castalia.serve.errors import ApiError
 from castalia.serve.wire import Json
@@ -130,8 +128,7 @@ def _answer(request: Request, error: ApiError) -> Response:
 
 
 async def _user_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, CastaliaError)
-    return _answer(request, as_api_error(error))
+    return _answer(request, noted(error))
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
@@ -162,5 +159,4 @@ async def _invalid(request: Request, error: Exception) -> Response:
 
 
 async def _defect(request: Request, error: Exception) -> Response:
-    traceback.print_exception(error, file=sys.stderr)
-    return _answer(request, ApiError("something went wrong here, not in your request; it has been noted", 500))
+    return _answer(request, noted(error))

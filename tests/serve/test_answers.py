@@ -2,12 +2,16 @@
 
 import json
 from collections.abc import AsyncGenerator, Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from castalia.document import Call, Document, Part
+from castalia.serve.access import create_key
+from castalia.serve.database import Usage as Recorded
+from castalia.serve.database import open_database
 from castalia.serve.service.job import Job, Update
 from castalia.serve.service.pieces import Acted, Done, Piece, Seen, Words
 from castalia.serve.service.usage import Usage
@@ -113,3 +117,19 @@ def test_a_call_beside_one_that_was_carried_out_here_has_the_first_number(ask: A
     chunks = events(ask("/v1/chat/completions", *script, **CHAT_TOOLS, stream=True))
     calls = [call for chunk in chunks for call in chunk["choices"][0]["delta"].get("tool_calls", ())]
     assert [(call["index"], call["function"]["name"]) for call in calls] == [(0, NAME)]
+
+
+@pytest.mark.parametrize("path", list(BODIES))
+def test_a_defect_in_the_middle_of_a_stream_is_told_in_it(
+    start: Callable[..., str], path: str, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    kept = open_database(f"sqlite:///{tmp_path / 'keys.db'}")
+    address = start(Scripted(Words("answer", "hello"), RuntimeError("a secret")), kept, open_to_all=False)
+    headers = {"X-Api-Key": create_key(kept, "alice").secret}
+    said = httpx.post(address + path, json=BODIES[path] | {"stream": True}, headers=headers, timeout=60)
+    last = events(said)[-1]
+    assert (last if path == "/v1/responses" else last["error"])["message"].startswith("something went wrong here")
+    assert "secret" not in said.text and "RuntimeError: a secret" in capfd.readouterr().err
+    kept.flush()
+    with kept.session() as session:
+        assert [row.status for row in session.query(Recorded)] == [500]

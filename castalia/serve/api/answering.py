@@ -11,10 +11,10 @@ from typing import Any, Protocol
 from fastapi import Request
 from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 
-from castalia.errors import CastaliaError, nearest
+from castalia.errors import nearest
 from castalia.serve.access import Gate, Grant
 from castalia.serve.api.addresses import opened
-from castalia.serve.api.asking import as_api_error, usage_of
+from castalia.serve.api.asking import as_api_error, noted, usage_of
 from castalia.serve.database import Database
 from castalia.serve.errors import ApiError
 from castalia.serve.metrics import Metrics
@@ -190,9 +190,10 @@ class Exchange:
                         yield more
                 await answer.finish()
                 yield "".join(map(frame, answer.end())) + end
-            except CastaliaError as error:
-                self.status = as_api_error(error).status
-                yield frame(answer.failed(as_api_error(error)))
+            except Exception as error:
+                said = noted(error)
+                self.status = said.status
+                yield frame(answer.failed(said))
             finally:
                 await counted.aclose()
 
@@ -211,10 +212,11 @@ class Exchange:
                         first = False
                     yield some
         except (asyncio.CancelledError, GeneratorExit):
-            self.status = 499
+            if self.status == 200:  # and no error has come before
+                self.status = 499
             raise
         except Exception as error:
-            self.status = as_api_error(error).status if isinstance(error, CastaliaError) else 500
+            self.status = as_api_error(error).status
             raise
         finally:
             metrics.active.dec()
@@ -222,7 +224,7 @@ class Exchange:
 
     def failed(self, error: BaseException) -> None:
         """Record a request that comes to no answer."""
-        self.status = as_api_error(error).status if isinstance(error, CastaliaError) else 500
+        self.status = as_api_error(error).status
         self.settle()
 
     def settle(self) -> None:
