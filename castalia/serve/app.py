@@ -35,10 +35,9 @@ def build_app(house: House, *, page: bool = False, run: Path | None = None) -> F
     app.add_exception_handler(CastaliaError, _user_error)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(Exception, _defect)
 
-    app.add_middleware(_Numbered, house=house)
     app.add_middleware(BodyLimit)
+    app.add_middleware(_Numbered, house=house)  # around all others: what is added last is asked first
 
     @app.get("/health")
     async def health() -> dict[str, str]:
@@ -73,7 +72,7 @@ def build_app(house: House, *, page: bool = False, run: Path | None = None) -> F
 
 
 class _Numbered:
-    """Gives every request its number, which its response says, counts it, and keeps strangers out."""
+    """Gives every request its number, which its response says, counts it, answers defects, keeps strangers out."""
 
     def __init__(self, app: ASGIApp, house: House) -> None:
         self.app, self.house = app, house
@@ -83,11 +82,14 @@ class _Numbered:
             await self.app(scope, receive, send)
             return
         request = Request(scope)
-        number = request.state.id = f"req_{secrets.token_hex(12)}"
+        number, begun = f"req_{secrets.token_hex(12)}", False
+        request.state.id = number
 
         async def numbered(message: Message) -> None:
+            nonlocal begun
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).setdefault("x-request-id", number)
+                begun = True
+                MutableHeaders(scope=message).update({"x-request-id": number, "request-id": number})
                 path = getattr(scope.get("route"), "path", "other")
                 self.house.metrics.requests.labels(path, message["status"]).inc()
             await send(message)
@@ -95,8 +97,13 @@ class _Numbered:
         if self.house.is_local and (stranger := _stranger(request)):
             error = ApiError(f"without keys this server answers its own machine alone, not {stranger[:80]}", 403)
             await _answer(request, error)(scope, receive, numbered)
-        else:
+            return
+        try:
             await self.app(scope, receive, numbered)
+        except Exception as error:
+            if begun:
+                raise
+            await _answer(request, noted(error))(scope, receive, numbered)
 
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -121,10 +128,9 @@ def _model(house: House, name: str) -> dict[str, Any]:
 
 
 def _answer(request: Request, error: ApiError) -> Response:
-    name = getattr(request.state, "id", "")
     is_anthropic = request.url.path.startswith("/v1/messages")
-    body = error.anthropic(name) if is_anthropic else error.openai()
-    return Json(body, error.status, {"x-request-id": name, **error.headers})
+    body = error.anthropic(request.state.id) if is_anthropic else error.openai()
+    return Json(body, error.status, error.headers)
 
 
 async def _user_error(request: Request, error: Exception) -> Response:
@@ -156,7 +162,3 @@ async def _invalid(request: Request, error: Exception) -> Response:
     else:
         message, code = f"{name or 'the body'}: {first['msg']}", "invalid_value"
     return _answer(request, ApiError(message, 400, code, name or None))
-
-
-async def _defect(request: Request, error: Exception) -> Response:
-    return _answer(request, noted(error))

@@ -1,9 +1,11 @@
 """How each API tells what comes back: here from a service that says what a test wants, piece by piece."""
 
+import http.client
 import json
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -133,3 +135,23 @@ def test_a_defect_in_the_middle_of_a_stream_is_told_in_it(
     kept.flush()
     with kept.session() as session:
         assert [row.status for row in session.query(Recorded)] == [500]
+
+
+def test_every_answer_has_its_number_and_is_counted(ask: Ask, start: Callable[..., str]) -> None:
+    address = start(Scripted(RuntimeError("broken")))
+    defect = httpx.post(f"{address}/v1/chat/completions", json=CHAT)
+    assert defect.status_code == 500 and defect.json()["error"]["message"].startswith("something went wrong here")
+    connection = http.client.HTTPConnection(urlsplit(address).netloc)
+    connection.request("POST", "/v1/messages", headers={"Content-Length": str(1 << 40)})
+    large = connection.getresponse()
+    assert large.status == 413
+    assert json.loads(large.read())["request_id"] == large.headers["request-id"] == large.headers["x-request-id"]
+    for answer in (defect, httpx.get(f"{address}/nowhere"), httpx.get(f"{address}/health")):
+        number = answer.headers["x-request-id"]
+        assert number.startswith("req_") and answer.headers.get_list("request-id") == [number]
+    counted = httpx.get(f"{address}/metrics").text
+    assert 'castalia_requests_total{endpoint="/v1/chat/completions",status="500"} 1.0' in counted
+    assert 'castalia_requests_total{endpoint="other",status="413"} 1.0' in counted
+    for stream in (False, True):
+        said = ask("/v1/messages", Words("answer", "a"), END, stream=stream)
+        assert said.headers["request-id"] == said.headers["x-request-id"]

@@ -137,11 +137,6 @@ class Exchange:
     started: float = field(default_factory=time.perf_counter)
     status: int = 200
 
-    @property
-    def headers(self) -> dict[str, str]:
-        """Headers of every response."""
-        return {"x-request-id": self.request.state.id, **self.grant.headers()}
-
     async def whole(self, updates: AsyncGenerator[list[Update]]) -> Response:
         """Return the whole answer; a client that has gone away cancels it."""
         async with contextlib.aclosing(self._counted(updates)) as counted:
@@ -158,7 +153,7 @@ class Exchange:
                     task.cancel()
                 await asyncio.gather(gone, collecting, return_exceptions=True)
         whole = self.answer.whole()
-        return (PlainTextResponse if isinstance(whole, str) else Json)(whole, headers=self.headers)
+        return (PlainTextResponse if isinstance(whole, str) else Json)(whole, headers=self.grant.headers())
 
     async def _collected(self, updates: AsyncGenerator[list[Update]]) -> None:
         async for some in updates:
@@ -197,7 +192,7 @@ class Exchange:
             finally:
                 await counted.aclose()
 
-        headers = {**self.headers, "Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+        headers = {**self.grant.headers(), "Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
         return StreamingResponse(events(), media_type="text/event-stream", headers=headers)
 
     async def _counted(self, updates: AsyncGenerator[list[Update]]) -> AsyncGenerator[list[Update]]:
