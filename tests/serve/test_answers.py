@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+import sqlalchemy
 
 from castalia.document import Call, Document, Part
 from castalia.serve.access import create_key
@@ -155,3 +156,27 @@ def test_every_answer_has_its_number_and_is_counted(ask: Ask, start: Callable[..
     for stream in (False, True):
         said = ask("/v1/messages", Words("answer", "a"), END, stream=stream)
         assert said.headers["request-id"] == said.headers["x-request-id"]
+
+
+@pytest.mark.parametrize("path", list(BODIES))
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e999"])
+def test_what_is_no_finite_number_is_no_json(start: Callable[..., str], path: str, number: str) -> None:
+    body = json.dumps(BODIES[path] | {"tools": [{"parameters": {"maximum": 0.5}}]}).replace("0.5", number)
+    headers = {"Content-Type": "application/json"}
+    said = httpx.post(start(Scripted(END)) + path, content=body, headers=headers)
+    assert said.status_code == 400
+    assert said.json()["error"]["message"] == f"the body is not JSON: {number} is not a finite number"
+
+
+def test_where_the_database_is_stays_here(
+    start: Callable[..., str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    kept = open_database(f"sqlite:///{tmp_path / 'kept.db'}")
+    address = start(Scripted(Words("answer", "a"), END), kept)
+    with kept.session() as session:
+        session.execute(sqlalchemy.text("DROP TABLE responses"))
+    for stream in (False, True):
+        said = httpx.post(f"{address}/v1/responses", json=RESPONSES | {"stream": stream})
+        assert said.status_code == (200 if stream else 503)
+        assert "what is kept here cannot be read or written now" in said.text and "kept.db" not in said.text
+        assert "kept.db: no such table" in capfd.readouterr().err

@@ -172,7 +172,7 @@ def as_api_error(error: BaseException) -> ApiError:
     if isinstance(error, AccessError):
         return ApiError(str(error), error.status, error.code, headers=error.headers)
     if isinstance(error, DatabaseError):
-        return ApiError(str(error), 503)
+        return ApiError("what is kept here cannot be read or written now", 503)
     if not isinstance(error, CastaliaError):
         return ApiError("something went wrong here, not in your request; it has been noted", 500)
     code = "context_length_exceeded" if "does not fit the cache" in str(error) else None
@@ -181,6 +181,8 @@ def as_api_error(error: BaseException) -> ApiError:
 
 def noted(error: Exception) -> ApiError:
     """Return an error as the client is told it; what is not for clients is printed here."""
-    if not isinstance(error, CastaliaError):
+    if isinstance(error, DatabaseError):
+        print(error, file=sys.stderr)
+    elif not isinstance(error, CastaliaError):
         traceback.print_exception(error, file=sys.stderr)
     return as_api_error(error)

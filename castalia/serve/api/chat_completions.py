@@ -33,7 +33,7 @@ from castalia.serve.errors import ApiError
 from castalia.serve.service.job import Choice, Job, Update
 from castalia.serve.service.pieces import Acted, Done, Seen, Words
 from castalia.serve.service.usage import Usage
-from castalia.serve.wire import dumped
+from castalia.serve.wire import JsonRoute, dumped
 
 
 class Tool(Strict):
@@ -174,7 +174,7 @@ def _schema(wanted: ResponseFormat | None) -> dict[str, Any] | None:
     return wanted.json_schema.schema_
 
 
-router = APIRouter()
+router = APIRouter(route_class=JsonRoute)
 
 
 @router.post("/v1/chat/completions")

@@ -16,9 +16,9 @@ from castalia.serve.api.messages_request import CountRequest, MessagesRequest
 from castalia.serve.errors import ApiError
 from castalia.serve.service.job import Update
 from castalia.serve.service.pieces import Done, Words
-from castalia.serve.wire import dumped
+from castalia.serve.wire import JsonRoute, dumped
 
-router = APIRouter()
+router = APIRouter(route_class=JsonRoute)
 STOP_REASONS = {"length": "max_tokens", "time": "max_tokens", "cancelled": "max_tokens", "stop": "stop_sequence"}
 
 

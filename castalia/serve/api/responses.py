@@ -27,9 +27,9 @@ from castalia.serve.errors import ApiError
 from castalia.serve.service.job import Update
 from castalia.serve.service.pieces import Acted, Done, Seen, Words
 from castalia.serve.service.usage import Usage
-from castalia.serve.wire import dumped
+from castalia.serve.wire import JsonRoute, dumped
 
-router = APIRouter()
+router = APIRouter(route_class=JsonRoute)
 
 
 @router.post("/v1/responses")
