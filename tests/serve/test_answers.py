@@ -16,7 +16,7 @@ from castalia.serve.access import create_key
 from castalia.serve.database import Usage as Recorded
 from castalia.serve.database import open_database
 from castalia.serve.service.job import Job, Update
-from castalia.serve.service.pieces import Acted, Done, Piece, Seen, Words
+from castalia.serve.service.pieces import Acted, Done, Piece, Seen, Token, Words
 from castalia.serve.service.usage import Usage
 
 NAME = "get_weather"
@@ -180,3 +180,18 @@ def test_where_the_database_is_stays_here(
         assert said.status_code == (200 if stream else 503)
         assert "what is kept here cannot be read or written now" in said.text and "kept.db" not in said.text
         assert "kept.db: no such table" in capfd.readouterr().err
+
+
+def test_what_was_cut_off_is_incomplete_and_so_is_its_item(ask: Ask) -> None:
+    for words in (Words("answer", "a"), Words("thought", "a")):
+        cut = ask("/v1/responses", words, Done("length", "a", Usage())).json()
+        assert (cut["status"], cut["output"][0]["status"]) == ("incomplete", "incomplete")
+    ended = ask("/v1/responses", Words("thought", "a"), Words("answer", "a"), END).json()
+    assert [item["status"] for item in ended["output"]] == ["completed", "completed"]
+
+
+def test_a_part_is_empty_when_it_is_added(ask: Ask) -> None:
+    words = Words("answer", "a", (Token(b"a", -0.5),))
+    told = events(ask("/v1/responses", words, END, stream=True, include=["message.output_text.logprobs"]))
+    (added,) = [event["part"] for event in told if event["type"] == "response.content_part.added"]
+    assert added == {"type": "output_text", "text": "", "annotations": [], "logprobs": []}

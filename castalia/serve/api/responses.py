@@ -173,7 +173,7 @@ class Making(Answer):
         if isinstance(piece, Done):
             self.done.append(piece)
             self.status = "incomplete" if why(self.choice) == "length" else "completed"
-            return self._close() + self._give_up()
+            return self._close(self.status) + self._give_up()
         last = self.output[-1] if self.output else {"type": None}
         if isinstance(piece, Seen) and last["type"] == "code_interpreter_call" and last["status"] == "in_progress":
             last |= {"outputs": [{"type": "logs", "logs": piece.document.text()}], "status": "completed"}
@@ -190,7 +190,7 @@ class Making(Answer):
         if not content or content[-1]["type"] != part:
             empty = {"annotations": [], "logprobs": []} if kind == "message" else {}
             content.append({"type": part, "text": ""} | empty)
-            events.append(self._item("response.content_part.added", part=content[-1].copy()))
+            events.append(self._item("response.content_part.added", part=deepcopy(content[-1])))
         content[-1]["text"] += piece.text
         logprobs = {}
         if kind == "message":
@@ -245,11 +245,11 @@ class Making(Answer):
         self.has_open = True
         return [*events, self._event("response.output_item.added", **self._place(), item=deepcopy(self.output[-1]))]
 
-    def _close(self) -> list[Event]:
+    def _close(self, status: str = "completed") -> list[Event]:
         if not self.has_open:
             return []
         item, events = self.output[-1], []
-        item["status"], self.has_open = "completed", False
+        item["status"], self.has_open = status, False
         if item["type"] in ("reasoning", "message"):
             last = item["content"][-1] if item["content"] else {}
             if last.get("type") == "reasoning_text":
