@@ -137,8 +137,7 @@ class Message(Answer):
         return STOP_REASONS.get(self.choice.stopped, "end_turn")
 
     def _stopped_at(self) -> str | None:
-        stops = self.request.stop_sequences or []
-        return stops[0] if self.choice.stopped == "stop" and len(stops) == 1 else None
+        return self.choice.met if self._why() == "stop_sequence" else None
 
     def _usage(self) -> dict[str, int]:
         usage = self.usage

@@ -80,6 +80,8 @@ class Choice:
     trail: list[Piece] = field(default_factory=list)
     images: list[Image] = field(default_factory=list)
     stopped: str = "cancelled"
+    met: str | None = None
+    """The text to stop at that ended it."""
     names: frozenset[str] = frozenset()
     """Names of the functions that are the client's; whatever else is called is carried out here."""
 
@@ -101,7 +103,7 @@ class Choice:
         elif isinstance(piece, Seen):
             self.images += [part.content for part in piece.document if isinstance(part.content, Image)]
         elif isinstance(piece, Done):
-            self.stopped = piece.stopped
+            self.stopped, self.met = piece.stopped, piece.met
 
 
 class Service(Protocol):
