@@ -151,14 +151,32 @@ async def _invalid(request: Request, error: Exception) -> Response:
     """Name what is wrong in a request, and what would be right."""
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
-    path = [str(item) for item in first["loc"] if item != "body"]
-    name = ".".join(path)
+    name = ".".join(_path(first["loc"][1:], error.body)) if first["loc"][:1] == ("body",) else str(first["loc"][-1])
+    if isinstance(error.body, bytes):
+        return _answer(request, ApiError("the body is taken as JSON alone: send Content-Type: application/json"))
     if first["type"] == "json_invalid":
         return _answer(request, ApiError(f"the body is not JSON: {first.get('ctx', {}).get('error', '')}"))
     if first["type"] == "extra_forbidden":
         message, code = f"unknown parameter {name[:80]!r}", "unknown_parameter"
+    elif first["type"] == "none_required":
+        message, code = f"{name} is not supported: leave it out", "unsupported_parameter"
+    elif first["type"] == "union_tag_invalid":
+        message, code = f"{name}: type {str(first['ctx']['tag'])[:40]!r} is not supported", "invalid_value"
     elif first["type"] == "missing":
         message, code = f"{name or 'the body'} is missing", "missing_required_parameter"
     else:
         message, code = f"{name or 'the body'}: {first['msg']}", "invalid_value"
     return _answer(request, ApiError(message, 400, code, name or None))
+
+
+def _path(loc: tuple[str | int, ...], body: Any) -> list[str]:
+    """Return the steps of a place that are the client's: names of what a value could have been are none of them."""
+    path = []
+    for number, step in enumerate(loc):
+        is_key = isinstance(body, dict) and step in body
+        if is_key or (isinstance(body, list) and isinstance(step, int) and step < len(body)):
+            body = body[step]
+        elif number < len(loc) - 1 or not isinstance(body, dict):
+            continue
+        path.append(str(step))
+    return path

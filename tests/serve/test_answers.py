@@ -195,3 +195,38 @@ def test_a_part_is_empty_when_it_is_added(ask: Ask) -> None:
     told = events(ask("/v1/responses", words, END, stream=True, include=["message.output_text.logprobs"]))
     (added,) = [event["part"] for event in told if event["type"] == "response.content_part.added"]
     assert added == {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
+
+
+WRONG: list[tuple[str, dict[str, Any], str | None, str]] = [
+    ("/v1/responses", {"input": 5}, "input", "input: "),
+    ("/v1/responses", {"tools": [{"type": "web_search"}]}, "tools.0", "tools.0: type 'web_search' is not supported"),
+    ("/v1/responses", {"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools.0.name", "tools.0.name is"),
+    ("/v1/chat/completions", {"tool_choice": "sometimes"}, "tool_choice", "tool_choice: "),
+    ("/v1/chat/completions", {"stop": ["a", 5]}, "stop", "stop: "),
+    ("/v1/chat/completions", {"foo": 1}, "foo", "unknown parameter 'foo'"),
+    ("/v1/chat/completions", {"logit_bias": {"1": 2}}, "logit_bias", "logit_bias is not supported: leave it out"),
+]
+
+
+@pytest.mark.parametrize(("path", "wrong", "param", "message"), WRONG)
+def test_what_is_wrong_is_named_as_the_client_has_written_it(
+    ask: Ask, path: str, wrong: dict[str, Any], param: str, message: str
+) -> None:
+    said = ask(path, END, **wrong)
+    assert said.status_code == 400
+    assert said.json()["error"]["param"] == param
+    assert said.json()["error"]["message"].startswith(message)
+
+
+def test_what_is_not_supported_may_be_null(ask: Ask) -> None:
+    chat = ("functions", "function_call", "logit_bias", "prediction", "verbosity", "audio", "web_search_options")
+    assert ask("/v1/chat/completions", END, **dict.fromkeys(chat)).status_code == 200
+    assert ask("/v1/responses", END, conversation=None, prompt=None).status_code == 200
+    assert ask("/v1/messages", END, container=None, mcp_servers=None).status_code == 200
+
+
+@pytest.mark.parametrize("path", list(BODIES))
+def test_a_body_of_another_type_is_told_which_is_taken(start: Callable[..., str], path: str) -> None:
+    body = json.dumps(BODIES[path])
+    said = httpx.post(start(Scripted(END)) + path, content=body, headers={"Content-Type": "text/plain"})
+    assert said.status_code == 400 and "Content-Type: application/json" in said.json()["error"]["message"]

@@ -115,6 +115,14 @@ class ChatRequest(Strict):
     frequency_penalty: Literal[0] | float | None = None
     presence_penalty: Literal[0] | float | None = None
     modalities: list[Literal["text"]] | None = None
+    # Not supported; null is as if they were left out.
+    audio: None = None
+    function_call: None = None
+    functions: None = None
+    logit_bias: None = None
+    prediction: None = None
+    verbosity: None = None
+    web_search_options: None = None
     # Taken for the sake of clients that send them; none changes an answer.
     user: str | None = None
     metadata: dict[str, str] | None = None
