@@ -278,6 +278,7 @@ def test_a_conversation_goes_on_after_a_mistake_and_ends_with_its_input(trained:
         "/image none.png",
         "/effort hihg",
         "/what",
+        "\udcff\udcfe",
         "/contemplate ²",
         "And now?",
         "/new",
@@ -285,10 +286,10 @@ def test_a_conversation_goes_on_after_a_mistake_and_ends_with_its_input(trained:
     ]
     done = subprocess.run(
         [sys.executable, "-m", "castalia", "chat", str(trained)],
-        input="\n".join(lines), capture_output=True, text=True, cwd=REPOSITORY,
+        input="\n".join(lines), capture_output=True, encoding="utf-8", errors="surrogateescape", cwd=REPOSITORY,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
-    mistakes = ("none.png cannot be read", "did you mean 'high'", "there is no /what", "from 0 to 64")
+    mistakes = ("none.png cannot be read", "did you mean 'high'", "there is no /what", "not UTF-8", "from 0 to 64")
     for said in (*mistakes, "/contemplate N"):
         assert said in done.stdout, said
 

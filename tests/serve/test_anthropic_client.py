@@ -109,9 +109,9 @@ def test_a_message_ends_at_its_limit_or_at_a_stop_sequence(client: anthropic.Ant
     cut = client.messages.create(model="small", max_tokens=1, messages=ASKED, thinking=off)
     assert cut.stop_reason == "max_tokens" and cut.usage.output_tokens == 1
     whole: Any = client.messages.create(model="small", max_tokens=100, messages=ASKED, thinking=off).content[0]
-    stops = [whole.text[-1]]
+    stops = ["~", whole.text[-1], "^^"]
     said = client.messages.create(model="small", max_tokens=100, messages=ASKED, thinking=off, stop_sequences=stops)
-    assert said.stop_reason == "stop_sequence" and said.stop_sequence == stops[0]
+    assert said.stop_reason == "stop_sequence" and said.stop_sequence == stops[1]
 
 
 def test_what_is_wrong_is_said_in_the_shape_of_this_api(client: anthropic.Anthropic) -> None:

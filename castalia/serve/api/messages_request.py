@@ -132,6 +132,10 @@ class MessagesRequest(CountRequest):
     seed: int | None = Field(default=0, ge=-(1 << 63), lt=1 << 63)
     contemplate: ContemplateOptions | None = None
     actions: list[str] | None = None
+    # Not supported; null is as if they were left out.
+    container: None = None
+    context_management: None = None
+    mcp_servers: None = None
     # Taken for the sake of clients that send them; none changes an answer.
     metadata: dict[str, Any] | None = None
     service_tier: str | None = None

@@ -3,9 +3,9 @@
 import asyncio
 import base64
 import binascii
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, PrivateAttr
+from pydantic import Discriminator, Field, PrivateAttr, Tag
 
 from castalia.data.messages import parse_messages
 from castalia.serve.api.asking import (
@@ -41,6 +41,17 @@ class ServerTool(Strict):
 
     type: Literal["code_interpreter"]
     container: dict[str, Any] | str | None = None
+
+
+def _kind(tool: Any) -> str:
+    """Return the name of a tool's class, or its type if it has none."""
+    kind = tool.get("type") if isinstance(tool, dict) else getattr(tool, "type", None)
+    return {"function": "ResponseTool", "code_interpreter": "ServerTool"}.get(str(kind), str(kind))
+
+
+AnyTool = Annotated[
+    Annotated[ResponseTool, Tag("ResponseTool")] | Annotated[ServerTool, Tag("ServerTool")], Discriminator(_kind)
+]
 
 
 class NamedTool(Strict):
@@ -93,7 +104,7 @@ class ResponsesRequest(Strict):
     seed: int | None = Field(default=0, ge=-(1 << 63), lt=1 << 63)
     reasoning: ReasoningOptions | None = None
     text: TextOptions | None = None
-    tools: list[ResponseTool | ServerTool] | None = Field(default=None, max_length=128)
+    tools: list[AnyTool] | None = Field(default=None, max_length=128)
     tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
     parallel_tool_calls: bool | None = True
     truncation: Literal["auto", "disabled"] | None = "disabled"
@@ -101,6 +112,10 @@ class ResponsesRequest(Strict):
     contemplate: ContemplateOptions | None = None
     actions: list[str] | None = None
     visual_thoughts: bool | None = Field(default=False, description="pictures drawn in thought are in the reasoning")
+    # Not supported; null is as if they were left out.
+    context_management: None = None
+    conversation_: None = Field(default=None, alias="conversation")
+    prompt: None = None
     # Taken for the sake of clients that send them; none changes an answer.
     metadata: dict[str, str] | None = None
     user: str | None = None
