@@ -22,29 +22,11 @@ from castalia.training.run import load_state
 
 REPOSITORY = Path(__file__).parents[1]
 COMMANDS = [
-    ["run"],
-    ["pretrain"],
-    ["rl"],
-    ["eval"],
-    ["exam"],
-    ["publish"],
-    ["forecast"],
-    ["forecast", "check"],
-    ["forecast", "multiplier"],
-    ["plan"],
-    ["ask"],
-    ["chat"],
-    ["serve"],
-    ["keys", "create"],
-    ["keys", "invite"],
-    ["keys", "list"],
-    ["keys", "revoke"],
-    ["data", "fetch"],
-    ["data", "ls"],
-    ["data", "sample"],
-    ["data", "build"],
+    ["run"], ["pretrain"], ["rl"], ["eval"], ["exam"], ["publish"], ["forecast"], ["forecast", "check"],
+    ["forecast", "multiplier"], ["plan"], ["ask"], ["chat"], ["serve"], ["keys", "create"], ["keys", "invite"],
+    ["keys", "list"], ["keys", "revoke"], ["data", "fetch"], ["data", "ls"], ["data", "sample"], ["data", "build"],
     ["figures"],
-]
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
