@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from castalia.serve.service.remote import RemoteService
 
 ASKED: list[Any] = [{"role": "user", "content": "Make 10 from 2, 5."}]
+PIXEL = "data:image/bmp;base64,Qk06AAAAAAAAADYAAAAoAAAAAQAAAAEAAAABABgAAAAAAAQAAAAAAAAAAAAAAAAAAAAAAAAA////AA=="
 
 
 @pytest.fixture
@@ -183,8 +184,7 @@ def test_an_endpoint_that_fails_in_the_middle_ends_the_stream_with_what_it_says(
 
 def test_a_mark_on_a_picture_is_drawn_and_shown(behind: Callable[..., Any]) -> None:
     endpoint, client = behind([called("mark", at=[1, 1], label="A")], "there")
-    pixel = "data:image/bmp;base64,Qk06AAAAAAAAADYAAAAoAAAAAQAAAAEAAAABABgAAAAAAAQAAAAAAAAAAAAAAAAAAAAAAAAA////AA=="
-    content = [{"type": "image_url", "image_url": {"url": pixel}}, {"type": "text", "text": "Where?"}]
+    content = [{"type": "image_url", "image_url": {"url": PIXEL}}, {"type": "text", "text": "Where?"}]
     more = {"actions": ["canvas"], "visual_thoughts": True}
     said = client.chat.completions.create(
         model="small", messages=[{"role": "user", "content": content}], extra_body=more
@@ -192,6 +192,51 @@ def test_a_mark_on_a_picture_is_drawn_and_shown(behind: Callable[..., Any]) -> N
     kinds = [part["type"] for part in said.choices[0].message.reasoning_parts]
     assert kinds == ["text", "action", "image_url", "text"]
     assert endpoint.asked[1]["messages"][-1]["content"][0]["type"] == "image_url"
+
+
+@pytest.mark.parametrize("order", ["ab", "ba"])
+def test_results_go_to_the_calls_that_they_name_and_pictures_come_after_them(
+    behind: Callable[..., Any], order: str
+) -> None:
+    endpoint, client = behind("seen")
+    calls = [called("f") | {"id": "a"}, called("g") | {"id": "b"}]
+    picture = {"type": "image_url", "image_url": {"url": PIXEL}}
+    contents = {"a": [{"type": "text", "text": "A said"}, picture], "b": "B said"}
+    results = [{"role": "tool", "tool_call_id": name, "content": contents[name]} for name in order]
+    client.chat.completions.create(
+        model="small", messages=[*ASKED, {"role": "assistant", "tool_calls": calls}, *results]
+    )
+    _, turn, *rest = endpoint.asked[0]["messages"]
+    ids = [call["id"] for call in turn["tool_calls"]]
+    assert [call["function"]["name"] for call in turn["tool_calls"]] == ["f", "g"]
+    assert [(said["role"], said.get("tool_call_id")) for said in rest] == [
+        ("tool", ids[0]), ("tool", ids[1]), ("user", None),
+    ]  # fmt: skip
+    assert [said["content"] for said in rest[:2]] == ["A said", "B said"]
+    assert [part["type"] for part in rest[2]["content"]] == ["image_url"]
+
+
+def test_a_call_that_nothing_came_of_has_a_result_all_the_same(behind: Callable[..., Any]) -> None:
+    endpoint, client = behind("so be it")
+    calls = [called("f") | {"id": "a"}, called("g") | {"id": "b"}]
+    empty = {"role": "tool", "tool_call_id": "a", "content": ""}
+    words = {"role": "tool", "tool_call_id": "b", "content": "B said"}
+    client.chat.completions.create(
+        model="small", messages=[*ASKED, {"role": "assistant", "tool_calls": calls}, empty, words]
+    )
+    assert [said["content"] for said in endpoint.asked[0]["messages"][2:]] == ["no result", "B said"]
+
+
+def test_pictures_of_our_own_actions_come_after_all_results_of_the_turn(behind: Callable[..., Any]) -> None:
+    calls = [called("mark", at=[1, 1], label="A"), called("mark", at=[1, 1], label="B") | {"id": "another"}]
+    endpoint, client = behind(calls, "there")
+    content = [{"type": "image_url", "image_url": {"url": PIXEL}}, {"type": "text", "text": "Where?"}]
+    client.chat.completions.create(
+        model="small", messages=[{"role": "user", "content": content}], extra_body={"actions": ["canvas"]}
+    )
+    *_, one, other, pictures = endpoint.asked[1]["messages"]
+    assert [one["tool_call_id"], other["tool_call_id"]] == ["call_mark", "another"]
+    assert [part["type"] for part in pictures["content"]] == ["image_url", "image_url"]
 
 
 def test_functions_of_the_client_are_left_to_it(behind: Callable[..., Any]) -> None:

@@ -130,10 +130,12 @@ class RemoteSeat(Mailbox[RemoteEvent]):
                         self._acts(request, call, thought=False)
                 return "length" if finish == "length" else "end"
             messages.append({"role": "assistant", "content": said or None, "tool_calls": calls})
+            results = []
             for call in ours:
                 seen = await _carried_out(session, self._acts(request, call, thought=True))
                 self._tell(request, Seen(seen))
-                messages += observed(call["id"], seen)
+                results.append((call["id"], seen))
+            messages += observed(results)
         return "length"
 
     def _acts(self, request: RemoteRequest, call: dict[str, Any], *, thought: bool) -> Call:
