@@ -248,6 +248,37 @@ def test_functions_of_the_client_are_left_to_it(behind: Callable[..., Any]) -> N
     assert len(endpoint.asked) == 1
 
 
+def streaming(*lines: str) -> FastAPI:
+    """Return an endpoint that answers whatever it is asked with these lines."""
+    app = FastAPI()
+
+    @app.post("/v1/chat/completions")
+    async def answer() -> StreamingResponse:
+        return StreamingResponse(iter([f"{line}\n\n" for line in lines]), media_type="text/event-stream")
+
+    return app
+
+
+def chunk(finish: str | None = None, **more: Any) -> str:
+    return f"data: {json.dumps({'choices': [{'index': 0, 'delta': {'content': 'a'}, 'finish_reason': finish}]} | more)}"
+
+
+def test_running_totals_of_usage_count_once(
+    start_app: Callable[[FastAPI], str], through: Callable[[str], openai.OpenAI]
+) -> None:
+    totals = [{"usage": {"prompt_tokens": 7, "completion_tokens": written}} for written in (1, 2, 3)]
+    lines = [chunk(**totals[0]), chunk(**totals[1]), chunk("stop", **totals[2]), "data: [DONE]"]
+    said = through(start_app(streaming(*lines))).chat.completions.create(model="small", messages=ASKED)
+    assert said.usage is not None
+    assert (said.usage.prompt_tokens, said.usage.completion_tokens) == (7, 3)
+
+
+def test_every_turns_usage_counts(behind: Callable[..., Any]) -> None:
+    _, client = behind([called("calculator", expression="6*7")], "42")
+    said = client.chat.completions.create(model="small", messages=ASKED, extra_body={"actions": ["calculator"]})
+    assert (said.usage.prompt_tokens, said.usage.completion_tokens) == (14, 6)
+
+
 def test_what_the_endpoint_refuses_is_said(behind: Callable[..., Any]) -> None:
     _, client = behind(429)
     with pytest.raises(openai.RateLimitError, match="no more for you"):

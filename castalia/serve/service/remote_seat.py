@@ -151,9 +151,10 @@ class RemoteSeat(Mailbox[RemoteEvent]):
         """Return words, calls and why it ended, of one turn."""
         body = self._body(request, messages, acts)
         said, calls, finish = "", dict[int, dict[str, Any]](), None
+        before = request.usage
         async for chunk in _chunks(self.service, body):
             if usage := chunk.get("usage"):
-                request.usage += _usage(usage)
+                request.usage = before + _usage(usage)  # what is said in several chunks are running totals
             for choice in chunk.get("choices") or ():
                 delta = choice.get("delta") or {}
                 if thought := delta.get("reasoning_content") or delta.get("reasoning"):
