@@ -1,6 +1,8 @@
 """Our reasoning over any OpenAI-compatible endpoint: here a server of ours, and one that says what a test wants."""
 
 import json
+import socket
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -291,6 +293,53 @@ def test_what_the_endpoint_refuses_is_said(behind: Callable[..., Any]) -> None:
 def test_an_endpoint_that_is_not_there_is_named(through: Callable[[str], openai.OpenAI]) -> None:
     with pytest.raises(openai.InternalServerError, match=r"http://127.0.0.1:9/v1 cannot be reached"):
         through("http://127.0.0.1:9").chat.completions.create(model="small", messages=ASKED)
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ([chunk()], "broke off before the answer was complete"),
+        ([], "broke off before the answer was complete"),
+        ([chunk(), "data: not json"], "answers what is not understood: Expecting value"),
+        ([chunk(), "data: 3"], "answers what is not understood"),
+        ([chunk(choices=[3])], "answers what is not understood"),
+        ([chunk(choices=[{"delta": 3}])], "answers what is not understood"),
+    ],
+)
+def test_an_answer_that_breaks_off_or_is_not_understood_is_no_answer(
+    start_app: Callable[[FastAPI], str], through: Callable[[str], openai.OpenAI], lines: list[str], said: str
+) -> None:
+    client = through(start_app(streaming(*lines)))
+    with pytest.raises(openai.InternalServerError, match=said) as caught:
+        client.chat.completions.create(model="small", messages=ASKED)
+    assert caught.value.status_code == 502
+
+
+@pytest.mark.parametrize("lines", [[chunk("stop")], [chunk(), "data: [DONE]"], [chunk(error=None), "data: [DONE]"]])
+def test_an_answer_ends_with_its_reason_or_with_the_stream(
+    start_app: Callable[[FastAPI], str], through: Callable[[str], openai.OpenAI], lines: list[str]
+) -> None:
+    said = through(start_app(streaming(*lines))).chat.completions.create(model="small", messages=ASKED)
+    assert said.choices[0].message.content == "a"
+
+
+def test_a_connection_that_is_lost_in_the_middle_is_no_endpoint_that_cannot_be_reached(
+    through: Callable[[str], openai.OpenAI],
+) -> None:
+    begun = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: 999\r\n\r\n"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            with server.accept()[0] as connection:
+                connection.recv(65536)
+                connection.sendall(begun + f"{chunk()}\n\n".encode())
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(openai.InternalServerError, match="broke off"):
+            client = through(f"http://127.0.0.1:{server.getsockname()[1]}")
+            client.chat.completions.create(model="small", messages=ASKED)
+        thread.join()
 
 
 def test_the_key_of_the_endpoint_is_sent_to_it_alone(behind: Callable[..., Any]) -> None:
