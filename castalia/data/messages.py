@@ -6,7 +6,7 @@ import json
 import math
 import re
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,9 @@ MOST_BYTES = 256 << 20
 """A picture or sound behind a web address may have this many bytes."""
 
 
-def parse_messages(messages: Any, base: Path | None = None, *, open_urls: bool = False) -> Document:
+def parse_messages(
+    messages: Any, base: Path | None = None, *, open_urls: bool = False, places: Sequence[str] | None = None
+) -> Document:
     """Make a document of a list of messages in OpenAI's format.
 
     What the assistant says and calls is learned, unless the message has ``"weight": 0``; its ``reasoning_content`` (or
@@ -34,7 +36,8 @@ def parse_messages(messages: Any, base: Path | None = None, *, open_urls: bool =
     Results of tools that follow each other are put in the order of the calls that they name (``tool_call_id``); one
     that names none answers the first call that has no result.
 
-    Raises DocumentError with the message's and part's number (from 1) and the cause.
+    Raises DocumentError with the message's and part's number (from 1) and the cause; instead of the message's number
+    with its place, if there are `places`: where in what somebody sent each message stood.
     """
     if not isinstance(messages, list) or not messages:
         raise DocumentError("messages must be a list of at least one message")
@@ -45,7 +48,8 @@ def parse_messages(messages: Any, base: Path | None = None, *, open_urls: bool =
         try:
             made = list(_message(message, calls, base, open_urls))
         except (DocumentError, ImageError, SpeechError, DataError) as error:
-            raise DocumentError(f"message {number}: {error}") from error
+            place = places[number - 1] if places else f"message {number}"
+            raise DocumentError(f"{place}: {error}") from error
         if ROLES[message["role"]] == "tool":
             results += made
         else:

@@ -339,6 +339,15 @@ def test_what_is_wrong_is_said_in_one_sentence(client: openai.OpenAI, wrong: str
     assert error.request_id is not None
 
 
+def test_what_is_wrong_with_an_item_is_said_with_its_place(client: openai.OpenAI) -> None:
+    thought = {"type": "reasoning", "content": [{"type": "reasoning_text", "text": "hm"}]}
+    items: Any = [thought, {"role": "usr", "content": "a"}]
+    before = client.responses.create(model="small", input=QUESTION)
+    for more in ({"instructions": "Be brief."}, {"previous_response_id": before.id}):
+        with pytest.raises(openai.BadRequestError, match=r"input\[1\]: unknown role 'usr'"):
+            client.responses.create(model="small", input=items, extra_body=more)
+
+
 def test_what_is_wrong_with_a_stream_is_an_error_and_not_a_stream(client: openai.OpenAI) -> None:
     with pytest.raises(openai.BadRequestError) as caught:
         client.chat.completions.create(model="small", messages=LONG, stream=True)
