@@ -218,6 +218,28 @@ def test_results_go_to_the_calls_that_they_name_and_pictures_come_after_them(
     assert [part["type"] for part in rest[2]["content"]] == ["image_url"]
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("no such city", "error: no such city"),
+        ([{"type": "text", "text": "no such city"}], "error: no such city"),
+        (None, "error:"),
+    ],
+)
+def test_a_tool_that_failed_says_so(
+    start_app: Callable[[FastAPI], str], start: Callable[..., str], content: Any, said: str
+) -> None:
+    endpoint = Endpoint("a pity")
+    service = RemoteService(f"{start_app(endpoint.app)}/v1", "small", "secret")
+    used = {"type": "tool_use", "id": "a", "name": "f", "input": {}}
+    result = {"type": "tool_result", "tool_use_id": "a", "is_error": True, "content": content}
+    turns = [*ASKED, {"role": "assistant", "content": [used]}, {"role": "user", "content": [result]}]
+    asked = {"model": "small", "max_tokens": 9, "messages": turns}
+    assert httpx.post(f"{start(service)}/v1/messages", json=asked, timeout=60).status_code == 200
+    service.close()
+    assert endpoint.asked[0]["messages"][-1]["content"] == said
+
+
 def test_a_call_that_nothing_came_of_has_a_result_all_the_same(behind: Callable[..., Any]) -> None:
     endpoint, client = behind("so be it")
     calls = [called("f") | {"id": "a"}, called("g") | {"id": "b"}]

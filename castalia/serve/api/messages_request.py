@@ -170,6 +170,7 @@ def _messages(message: dict[str, Any], number: int) -> list[tuple[str, dict[str,
             if not isinstance(output, str | list):
                 raise ApiError(f"{at}.content is text or a list of blocks", param=at)
             shown = output if isinstance(output, str) else [_part(part, at) for part in output]
+            shown = _failure(shown) if block.get("is_error") is True else shown
             made.append((at, {"role": "tool", "tool_call_id": block.get("tool_use_id"), "content": shown}))
         elif kind == "tool_use":
             call = {"name": block.get("name"), "arguments": json.dumps(block.get("input") or {})}
@@ -181,6 +182,15 @@ def _messages(message: dict[str, Any], number: int) -> list[tuple[str, dict[str,
         elif kind != "redacted_thinking":
             made.append((at, {"role": role, "content": [_part(block, at)]}))
     return made
+
+
+def _failure(shown: str | list[dict[str, Any]]) -> str | list[dict[str, Any]]:
+    """Return what a tool says that has failed, marked as what our own actions say then is."""
+    if isinstance(shown, str):
+        return f"error: {shown}".strip()
+    if shown and isinstance(text := shown[0].get("text"), str):
+        return [{"type": "text", "text": f"error: {text}".strip()}, *shown[1:]]
+    return [{"type": "text", "text": "error:"}, *shown]
 
 
 def _part(block: Any, where: str) -> dict[str, Any]:
