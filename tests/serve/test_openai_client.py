@@ -12,6 +12,8 @@ import pytest
 from PIL import Image as pillow
 from pydantic import BaseModel, Field
 
+from castalia.serve.api.responses_request import messages_of
+
 QUESTION = "Make 10 from 2, 5."
 ASKED: list[Any] = [{"role": "user", "content": QUESTION}]
 CITY = {
@@ -255,6 +257,17 @@ def test_reasoning_that_clients_keep_can_be_sent_back(client: openai.OpenAI) -> 
     sealed[0]["encrypted_content"] = "somebody else's"
     with pytest.raises(openai.BadRequestError, match="not one of ours"):
         positions(sealed)
+
+
+def test_thoughts_of_a_turn_that_was_cut_off_are_no_later_turns() -> None:
+    def thought(text: str) -> dict[str, Any]:
+        return {"type": "reasoning", "content": [{"type": "reasoning_text", "text": text}]}
+
+    user, assistant = {"role": "user", "content": "a"}, {"role": "assistant", "content": "x"}
+    cut = messages_of([user, thought("old"), user, assistant])
+    assert "old" not in str(cut) and [message["role"] for message in cut] == ["user", "user", "assistant"]
+    *_, said = messages_of([user, thought("old"), user, thought("new"), thought("er"), assistant])
+    assert said["reasoning_content"] == "new er"
 
 
 def test_a_response_streams_items_in_order(client: openai.OpenAI) -> None:

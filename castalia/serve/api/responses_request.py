@@ -185,7 +185,8 @@ def messages_of(items: str | list[dict[str, Any]]) -> list[dict[str, Any]]:
             continue
         message = _message(item, kind, f"input[{number}]")
         if thought and message["role"] == "assistant":
-            message["reasoning_content"], thought = thought, ""
+            message["reasoning_content"] = thought
+        thought = ""  # thoughts of a turn that was cut off belong to no later one
         messages.append(message)
     return messages
 
