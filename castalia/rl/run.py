@@ -144,7 +144,8 @@ def open_homework(homework: Homework, source: Path, directory: Path) -> None:
 def load_homework_of(directory: Path) -> tuple[Homework, str]:
     """Return the homework that a directory holds, and the name of the run that it began with."""
     said = json.loads((directory / "homework.json").read_text())
-    source, _ = said.pop("source"), said.pop("schooled")
+    source = said.pop("source")
+    said.pop("schooled", None)
     return Homework.from_json(said), source
 
 

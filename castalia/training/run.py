@@ -100,8 +100,17 @@ def _reopen(recipe: Recipe, path: Path) -> Recipe:
     if dataclasses.replace(new, training=dataclasses.replace(new.training, **same_length)) != old:
         raise RecipeError(f"{path.parent} holds a run of another recipe: choose another --out, or delete it")
     if new != old:
+        steps = new.training.steps
+        if steps is not None and steps < (done := _trained(path.parent)):
+            raise RecipeError(f"{path.parent} has trained {done} steps already: more --steps, or another --out")
         replace_file(path, json.dumps(new.to_json(), indent=2))
     return new
+
+
+def _trained(directory: Path) -> int:
+    """Return for how many steps a run has been trained, without those of the run that it began with."""
+    loaded = load_newest(directory / "checkpoints")
+    return loaded[1]["progress"]["step"] - (loaded[1].get("first") or {"step": 0})["step"] if loaded else 0
 
 
 def load_recipe_of(directory: Path) -> Recipe:
@@ -125,10 +134,15 @@ def begin_stretch(directory: Path, step: int, source: Path | None = None) -> Non
     """Write down that a run is trained by this code from `step` on, if it was not so already; and with the weights of
     which run, if it begins with a `source`.
     """
-    stretches = [stretch for stretch in load_stretches_of(directory) if stretch["step"] < step]
-    now = {"step": step, **here()} | ({"source": source.name} if source else {})
-    if source or not stretches or stretches[-1]["commit"] != now["commit"]:
-        replace_file(directory / STRETCHES, json.dumps([*stretches, now], indent=1))
+    known = load_stretches_of(directory)
+    stretches = [stretch for stretch in known if stretch["step"] < step]
+    begun_with = next((of["source"] for of in known if of["step"] == step and "source" in of), None)
+    name = source.name if source else begun_with
+    now = {"step": step, **here()} | ({"source": name} if name else {})
+    if name or not stretches or stretches[-1]["commit"] != now["commit"]:
+        stretches.append(now)
+    if stretches != known:
+        replace_file(directory / STRETCHES, json.dumps(stretches, indent=1))
 
 
 def load_stretches_of(directory: Path) -> list[dict[str, Any]]:

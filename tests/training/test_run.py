@@ -14,6 +14,7 @@ import pytest
 from castalia.errors import CheckpointError, RecipeError
 from castalia.recipes import load_recipe
 from castalia.training.metrics import read_metrics
+from castalia.training.pretrain import pretrain
 from castalia.training.recipe import Recipe
 from castalia.training.run import (
     begin_stretch,
@@ -93,6 +94,23 @@ def test_another_recipe_is_refused_and_changes_nothing(
     with pytest.raises(RecipeError, match=r"holds a run of another recipe.*choose another --out"):
         create_run(tiny.override(settings), directory)
     assert (directory / "recipe.json").read_bytes() == before
+
+
+def test_fewer_steps_than_it_has_had_are_refused_and_change_nothing(
+    copy_until: Callable[..., Path], tiny: Recipe
+) -> None:
+    directory = copy_until(15)
+    with pytest.raises(RecipeError, match="has trained 15 steps already: more --steps"):
+        create_run(tiny.override({"training.steps": "9"}), directory)
+    assert load_recipe_of(directory).training.steps == 60
+
+
+@pytest.mark.parametrize("setting", [("feed.length", "8"), ("data.media", "text:0"), ("data.efforts", "low:-1")])
+def test_a_run_that_would_find_nothing_to_learn_ends_with_a_word(
+    tiny: Recipe, tmp_path: Path, setting: tuple[str, str]
+) -> None:
+    with pytest.raises(RecipeError, match=setting[0]):
+        pretrain(tiny.override(dict([setting])), tmp_path / "run")
 
 
 @pytest.mark.parametrize("settings", [{"training.steps": "99"}, {"training.checkpoint_every": "7"}])
