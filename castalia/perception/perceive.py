@@ -54,7 +54,7 @@ class Perception:
         builder = _Builder(self)
         builder.token("document")
         author: str | None = None  # whose turn it is
-        for part, following in zip(document, (*document.parts[1:], None), strict=True):
+        for part, following in zip(document, (*document.parts[1:], None), strict=False):
             if part.author != author:
                 builder.token(part.author)
                 author = part.author
