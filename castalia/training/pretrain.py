@@ -4,6 +4,7 @@ import functools
 import math
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from castalia.perception.perceive import Perception
 from castalia.training.distribution import Processes
 from castalia.training.memory import keep_freed_memory
 from castalia.training.recipe import Recipe
-from castalia.training.run import begin_stretch, create_run, load_perception
+from castalia.training.run import alone, begin_stretch, create_run, load_perception
 from castalia.training.trainer import Trainer
 
 HELD_OUT_DOCUMENTS = 256
@@ -41,10 +42,11 @@ def pretrain(
     """
     keep_freed_memory()
     torch.set_num_threads(recipe.training.threads or torch.get_num_threads())
-    processes = Processes()
+    processes, held = Processes(), ExitStack()
     try:
         if processes.is_first:
             create_run(recipe, directory, source)
+            held.enter_context(alone(directory))
         processes.wait()
         recipe = create_run(recipe, directory)
         torch.manual_seed(recipe.training.seed)
@@ -70,6 +72,7 @@ def pretrain(
         trainer.train(loader, evaluate=evaluate, report=report, peak_flops=peak_flops)
         return trainer
     finally:
+        held.close()
         processes.close()
 
 

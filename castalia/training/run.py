@@ -1,7 +1,12 @@
 """A run directory: recipe, tokenizer, sources, metrics, checkpoints; made, opened, loaded."""
 
+import contextlib
 import dataclasses
+import fcntl
 import json
+import os
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +29,8 @@ SOURCES = "sources.json"
 """What the families of a run were made of on the machine where it began."""
 STRETCHES = "stretches.json"
 """By what code a run was trained, from which step on: documents may be others afterwards."""
+PATIENCE = 3.0
+"""Seconds to wait for a run that another process holds: workers of one that was killed end a moment later."""
 TOKENIZER_DOCUMENTS = 3000
 """Documents the tokenizer is trained on."""
 
@@ -46,6 +53,25 @@ def create_run(recipe: Recipe, directory: Path, source: Path | None = None) -> R
     replace_file(directory / SOURCES, json.dumps(sources_of(recipe.data.mixture), indent=1))
     replace_file(path, json.dumps(recipe.to_json(), indent=2))
     return recipe
+
+
+@contextlib.contextmanager
+def alone(directory: Path) -> Iterator[None]:
+    """Keep other processes from training in `directory` meanwhile. Raises RecipeError if one does."""
+    opened, patience = os.open(directory, os.O_RDONLY), time.monotonic() + PATIENCE
+    try:
+        while True:
+            try:
+                fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if time.monotonic() > patience:
+                    raise RecipeError(f"{directory} is being trained by another process") from error
+                time.sleep(0.1)
+        yield
+    finally:
+        fcntl.flock(opened, fcntl.LOCK_UN)  # also for workers, who have it open, too, and may outlive this
+        os.close(opened)
 
 
 def _begin(recipe: Recipe, directory: Path) -> Recipe:

@@ -164,6 +164,22 @@ def test_ctrl_c_ends_a_run_with_a_word_and_the_same_command_goes_on(
     assert_same_run(directory, undisturbed)
 
 
+def test_a_second_process_is_kept_out_of_a_run(
+    command: Any, undisturbed: Path, assert_same_run: Callable, tmp_path: Path
+) -> None:
+    directory = tmp_path / "run"
+    first = command.start(directory)
+    while first.poll() is None and len(read_metrics(directory / "metrics.jsonl")) < 3:
+        time.sleep(0.005)
+    os.killpg(first.pid, signal.SIGSTOP)
+    second = command.run(directory)
+    os.killpg(first.pid, signal.SIGCONT)
+    assert second.returncode == 1 and second.stderr.strip().endswith("is being trained by another process")
+    first.communicate()
+    assert first.returncode == 0
+    assert_same_run(directory, undisturbed)
+
+
 def test_the_tokenizer_learns_from_calls_too(tiny: Recipe, tmp_path: Path) -> None:
     lengths = []
     for acting in ("0", "1"):
