@@ -6,7 +6,7 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,7 @@ def create_run(recipe: Recipe, directory: Path, source: Path | None = None) -> R
 
 
 @contextlib.contextmanager
-def alone(directory: Path) -> Iterator[None]:
+def alone(directory: Path) -> Generator[None]:
     """Keep other processes from training in `directory` meanwhile. Raises RecipeError if one does."""
     opened, patience = os.open(directory, os.O_RDONLY), time.monotonic() + PATIENCE
     try:
