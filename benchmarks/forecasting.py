@@ -12,8 +12,9 @@ accuracies (of a family that no small run answers better than by guessing nothin
 `coverage_error_points` that of pass@k beyond 16 and up to 160 attempts, foretold from 16;
 `agents_error_points` and `latency_error_points` that of the accuracy of 16 agents, foretold along agents and along
 seconds from 2, 4 and 8 (of what benchmarks/contemplating.py has recorded). `interval_coverage` is the share of all
-these that lie in their intervals of 90 %, in per cent, `interval_coverage_school` that of losses and accuracies alone, `interval_coverage_attempts` that of pass@k,
-`interval_width_percent` and `interval_width_points` are the medians of how far the ends of these lie apart.
+these that lie in their intervals of 90 %, in per cent, `interval_coverage_school` that of losses and accuracies alone,
+`interval_coverage_attempts` that of pass@k; `interval_width_percent` and `interval_width_points` are the medians of how
+far the ends of losses' and accuracies' intervals lie apart.
 `compute_ratio` is the compute of the target over that of the largest rung. `rates_lost_percent` is by how much the loss
 in the third size is above what it could be, at the rates that are best in the smallest.
 """

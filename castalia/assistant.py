@@ -10,7 +10,7 @@ from castalia.actions.action import Action
 from castalia.actions.catalog import build_actions
 from castalia.document import Content, Document, Image, Part, Speech
 from castalia.engine.engine import Engine, Event
-from castalia.errors import EngineError
+from castalia.errors import EngineError, SpeechError
 from castalia.perception.image import load_image
 from castalia.perception.speech import load_speech
 from castalia.reasoning.contemplate import MOST_AGENTS, Contemplate
@@ -59,9 +59,10 @@ class Assistant:
         """Return the answer to `question` about pictures and sounds.
 
         A picture is a file, its bytes, a uint8 array [height, width, 3] or an `Image`; a sound is a file, its bytes,
-        float32 samples at 16 kHz or a `Speech`. `effort` says how much thought it may take, `contemplate` how many
-        agents think about it, `seconds` when there must be an answer, `max_tokens` how long a reply may be. Raises
-        ImageError or SpeechError if one cannot be read, EngineError for an unknown effort, and as `strategy` does.
+        samples at 16 kHz (floats in [-1, 1] or signed integers) or a `Speech`. `effort` says how much thought it may
+        take, `contemplate` how many agents think about it, `seconds` when there must be an answer, `max_tokens` how
+        long a reply may be. Raises ImageError or SpeechError if one cannot be read, EngineError for an unknown effort,
+        and as `strategy` does.
         """
         thinking = Thinking(effort, self.actions, seconds, max_tokens)
         strategy = self.strategy(thinking, contemplate, temperature)
@@ -124,4 +125,10 @@ def _picture(item: Picture) -> Image:
 def _sound(item: Sound) -> Speech:
     if isinstance(item, Speech):
         return item
-    return Speech(item.astype(np.float32)) if isinstance(item, np.ndarray) else load_speech(item)
+    if not isinstance(item, np.ndarray):
+        return load_speech(item)
+    if np.issubdtype(item.dtype, np.signedinteger):
+        item = item / -float(np.iinfo(item.dtype).min)
+    if not np.issubdtype(item.dtype, np.floating):
+        raise SpeechError(f"samples of sound are floats in [-1, 1] or signed integers, not {item.dtype}")
+    return Speech(item.astype(np.float32))

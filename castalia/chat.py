@@ -1,6 +1,7 @@
 """Conversation in the terminal: lines in, thoughts and answers out; pictures and sounds by the names of their files."""
 
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 from typing import cast
 
@@ -29,11 +30,16 @@ def converse(assistant: Assistant, effort: Effort, contemplate: int, canvases: P
     assistant.strategy(thinking, contemplate)  # that nobody finds out only when asking that it cannot be
     said, shown = Document(), Document()
     console.print("ask something; /help lists what else there is", style="dim")
+    if isinstance(sys.stdin, TextIOWrapper):
+        sys.stdin.reconfigure(errors="surrogateescape")  # else the lines after one that is not UTF-8 are lost with it
     while True:
         try:
             line = (Prompt.ask("[bold]you[/]", console=console) if sys.stdin.isatty() else input()).strip()
         except (EOFError, KeyboardInterrupt):
             return
+        if any("\udc80" <= sign <= "\udcff" for sign in line):
+            console.print("that line is not UTF-8: it was left out", style="red")
+            continue
         command, _, argument = line.partition(" ")
         try:
             if command in ("/quit", "/exit"):

@@ -99,7 +99,8 @@ class Part:
 
     `author` says who said it; `learned` whether the model is taught to say it; `thought` whether it belongs to the
     assistant's thinking rather than to its answer; `spelled` whether a text is taken letter by letter, as one writes a
-    word that was spelled to one, known or not.
+    word that was spelled to one, known or not. `call`, where it is known, is the number of a call in its conversation,
+    and at what a tool says the number of the call that it answers; no model sees it.
     """
 
     content: Content
@@ -107,6 +108,7 @@ class Part:
     learned: bool = False
     thought: bool = False
     spelled: bool = False
+    call: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

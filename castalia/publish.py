@@ -147,9 +147,9 @@ def _write(run: Path, directory: Path, questions: int) -> tuple[int, int, int]:
         progress = load_state(run / HOMEWORK)["progress"]
         _keep_metrics(run / HOMEWORK, directory / HOMEWORK, progress["step"])
         known[HOMEWORK] = progress
-    elif (run / HOMEWORK).is_dir():  # of a published run
+    elif HOMEWORK in state:  # of a published run
         shutil.copytree(run / HOMEWORK, directory / HOMEWORK)
-        known[HOMEWORK] = state.get(HOMEWORK)
+        known[HOMEWORK] = state[HOMEWORK]
     step = state["progress"]["step"]
     halved = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
     path = save_checkpoint(directory / "checkpoints", step, {"model": halved}, known, keep=1)

@@ -36,6 +36,13 @@ class Settings:
         return _build(cls, values, cls.__name__.lower())
 
 
+def require(node: Any, least: float, *names: str) -> None:
+    """Raise ValueError for the first of the fields `names` of `node` that is less than `least`, or no number."""
+    for name in names:
+        if not getattr(node, name) >= least:
+            raise ValueError(f"{name} must be {least:g} or more, not {getattr(node, name)}")
+
+
 def _collect(node: Any, path: list[str], text: str, whole: str, changes: dict[str, Any]) -> None:
     """Read `text` as the value of field `path` of `node`, and put it where it belongs in the tree of `changes`."""
     names = [f.name for f in dataclasses.fields(node)]

@@ -22,29 +22,11 @@ from castalia.training.run import load_state
 
 REPOSITORY = Path(__file__).parents[1]
 COMMANDS = [
-    ["run"],
-    ["pretrain"],
-    ["rl"],
-    ["eval"],
-    ["exam"],
-    ["publish"],
-    ["forecast"],
-    ["forecast", "check"],
-    ["forecast", "multiplier"],
-    ["plan"],
-    ["ask"],
-    ["chat"],
-    ["serve"],
-    ["keys", "create"],
-    ["keys", "invite"],
-    ["keys", "list"],
-    ["keys", "revoke"],
-    ["data", "fetch"],
-    ["data", "ls"],
-    ["data", "sample"],
-    ["data", "build"],
+    ["run"], ["pretrain"], ["rl"], ["eval"], ["exam"], ["publish"], ["forecast"], ["forecast", "check"],
+    ["forecast", "multiplier"], ["plan"], ["ask"], ["chat"], ["serve"], ["keys", "create"], ["keys", "invite"],
+    ["keys", "list"], ["keys", "revoke"], ["data", "fetch"], ["data", "ls"], ["data", "sample"], ["data", "build"],
     ["figures"],
-]
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -278,6 +260,7 @@ def test_a_conversation_goes_on_after_a_mistake_and_ends_with_its_input(trained:
         "/image none.png",
         "/effort hihg",
         "/what",
+        "\udcff\udcfe",
         "/contemplate ²",
         "And now?",
         "/new",
@@ -285,10 +268,10 @@ def test_a_conversation_goes_on_after_a_mistake_and_ends_with_its_input(trained:
     ]
     done = subprocess.run(
         [sys.executable, "-m", "castalia", "chat", str(trained)],
-        input="\n".join(lines), capture_output=True, text=True, cwd=REPOSITORY,
+        input="\n".join(lines), capture_output=True, encoding="utf-8", errors="surrogateescape", cwd=REPOSITORY,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
-    mistakes = ("none.png cannot be read", "did you mean 'high'", "there is no /what", "from 0 to 64")
+    mistakes = ("none.png cannot be read", "did you mean 'high'", "there is no /what", "not UTF-8", "from 0 to 64")
     for said in (*mistakes, "/contemplate N"):
         assert said in done.stdout, said
 

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -37,7 +38,7 @@ def unpack(archive: Path, into: Path, keep: Iterable[str] = ()) -> int:
             return _unpack_zip(archive, into, keep)
         with tarfile.open(archive) as tar:
             return _unpack_tar(tar, into, keep, "package" if archive.suffix == ".tgz" else "")
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
+    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
         if isinstance(error, OSError) and error.errno and not isinstance(error, FileNotFoundError):
             raise
         raise DataError(f"{archive.name} cannot be unpacked: {error}") from error

@@ -16,8 +16,8 @@ from castalia.data.messages import parse_messages
 from castalia.document import Call, Document, Image, Part, Speech
 from castalia.errors import CastaliaError, DataError, DocumentError
 
-DOCUMENTS, OFFSETS, SUMMARY = "documents.jsonl", "offsets.npy", "dataset.json"
-FORMAT = 1
+DOCUMENTS, OFFSETS, SIDES, SUMMARY = "documents.jsonl", "offsets.npy", "held_out.npy", "dataset.json"
+FORMAT = 2
 HELD_OUT = 10
 """One in so many documents is not trained on: held-out loss is measured on these."""
 FLAGS = ("learned", "thought", "spelled")
@@ -59,7 +59,7 @@ def build(file: Path, out: Path) -> Built:
     built = Built(out)
     with _replaced(out) as unfinished, MediaWriter(unfinished) as media:
         seen: set[bytes] = set()
-        offsets = [0]
+        offsets, held_out = [0], []
         with (unfinished / DOCUMENTS).open("wb") as written:
             for number, line in _lines(file):
                 try:
@@ -75,11 +75,14 @@ def build(file: Path, out: Path) -> Built:
                 seen.add(digest)
                 written.write(json.dumps(record | {"line": number}, ensure_ascii=False).encode() + b"\n")
                 offsets.append(written.tell())
+                held_out.append(digest[0] % HELD_OUT == 0)
         built.documents, built.images, built.sounds = len(offsets) - 1, media.images, media.sounds
         if not built.documents:
             first = f"; the first: {built.problems[0]}" if built.problems else ""
             raise DataError(f"there is no document in {file} that can be used{first}")
+        held_out[-1] |= not any(held_out)
         np.save(unfinished / OFFSETS, np.array(offsets, np.int64))
+        np.save(unfinished / SIDES, np.array(held_out))
         said = {name: getattr(built, name) for name in ("documents", "skipped", "duplicates", "images", "sounds")}
         (unfinished / SUMMARY).write_text(json.dumps({"format": FORMAT, "file": file.name, **said}))
     return built
@@ -93,11 +96,11 @@ class DocumentDataset:
         self.directory = Path(directory)
         try:
             said = json.loads((self.directory / SUMMARY).read_text())
-            self._offsets = np.load(self.directory / OFFSETS)
+            if said.get("format") != FORMAT:
+                raise DataError(f"{directory} was built by another version: run `castalia data build` again")
+            self._offsets, self._held_out = (np.load(self.directory / name) for name in (OFFSETS, SIDES))
         except (OSError, ValueError) as error:
             raise DataError(f"{directory} holds no documents: make it with `castalia data build`") from error
-        if said.get("format") != FORMAT:
-            raise DataError(f"{directory} was built by another version: run `castalia data build` again")
         self._media = MediaReader(self.directory)
 
     def __len__(self) -> int:
@@ -106,13 +109,14 @@ class DocumentDataset:
     def __getitem__(self, index: int) -> Document:
         return Document(tuple(self._part(part) for part in self._read(index)["parts"]))
 
-    def side(self, held_out: bool) -> range | list[int]:
-        """Return the indices of one side: every tenth document is held out; of fewer than ten all are on both sides."""
+    def side(self, held_out: bool) -> list[int]:
+        """Return the indices of one side: one in ten documents is held out; of fewer than ten all are on both sides.
+
+        What is held out follows from what a document says, so that it stays so when others are added.
+        """
         if len(self) < HELD_OUT:
-            return range(len(self))
-        if held_out:
-            return range(HELD_OUT - 1, len(self), HELD_OUT)
-        return [index for index in range(len(self)) if (index + 1) % HELD_OUT]
+            return [*range(len(self))]
+        return np.flatnonzero(self._held_out == held_out).tolist()
 
     def __iter__(self) -> Iterator[Document]:
         return (self[index] for index in range(len(self)))
@@ -164,6 +168,10 @@ def _record(line: bytes, base: Path, media: MediaWriter) -> dict[str, Any]:
     if not any(part.learned for part in document):
         raise DocumentError("there is nothing to learn: no message of the assistant's")
     kept = {"licence" if name == "license" else name: said[name] for name in KEPT if name in said}
+    try:
+        json.dumps(kept, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise DocumentError(f"{' and '.join(kept)} must be text that can be written: {error.reason}") from error
     return {"parts": [_part_record(part, media) for part in document], **kept}
 
 

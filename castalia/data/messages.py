@@ -3,9 +3,10 @@
 import base64
 import binascii
 import json
+import math
 import re
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,9 @@ MOST_BYTES = 256 << 20
 """A picture or sound behind a web address may have this many bytes."""
 
 
-def parse_messages(messages: Any, base: Path | None = None, *, open_urls: bool = False) -> Document:
+def parse_messages(
+    messages: Any, base: Path | None = None, *, open_urls: bool = False, places: Sequence[str] | None = None
+) -> Document:
     """Make a document of a list of messages in OpenAI's format.
 
     What the assistant says and calls is learned, unless the message has ``"weight": 0``; its ``reasoning_content`` (or
@@ -30,22 +33,69 @@ def parse_messages(messages: Any, base: Path | None = None, *, open_urls: bool =
     without either, opens nothing on this machine or near it. ``"synthetic": true`` beside a sound's address or data
     labels a voice made by machine.
 
-    Raises DocumentError with the message's and part's number (from 1) and the cause.
+    Results of tools that follow each other are put in the order of the calls that they name (``tool_call_id``); one
+    that names none answers the first call that has no result.
+
+    Raises DocumentError with the message's and part's number (from 1) and the cause; instead of the message's number
+    with its place, if there are `places`: where in what somebody sent each message stood.
     """
     if not isinstance(messages, list) or not messages:
         raise DocumentError("messages must be a list of at least one message")
     parts: list[Part] = []
+    results: list[Part] = []
+    calls = _Calls()
     for number, message in enumerate(messages, 1):
         try:
-            parts += _message(message, base, open_urls)
+            made = list(_message(message, calls, base, open_urls))
         except (DocumentError, ImageError, SpeechError, DataError) as error:
-            raise DocumentError(f"message {number}: {error}") from error
+            place = places[number - 1] if places else f"message {number}"
+            raise DocumentError(f"{place}: {error}") from error
+        if ROLES[message["role"]] == "tool":
+            results += made
+        else:
+            parts += [*_in_order(results), *made]
+            results = []
+    parts += _in_order(results)
     if not parts:
         raise DocumentError("the messages are empty")
     return Document(tuple(parts))
 
 
-def _message(message: Any, base: Path | None, open_urls: bool) -> Iterator[Part]:
+class _Calls:
+    """The calls of a conversation, numbered from 0, and which of them wait for a result under which id."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.waiting: dict[int, Any] = {}
+
+    def add(self, call_id: Any) -> int:
+        """Return the number of one more call."""
+        self.waiting[self.count] = call_id
+        self.count += 1
+        return self.count - 1
+
+    def answer(self, call_id: Any) -> int | None:
+        """Return the number of the call that a result answers. Raises DocumentError if none has this id."""
+        if call_id is None:
+            found = list(self.waiting)
+        else:
+            # Calls without ids, as people write them, are answered in order.
+            found = [number for number, known in self.waiting.items() if known == call_id]
+            found = found or [number for number, known in self.waiting.items() if known is None]
+            if not found:
+                raise DocumentError(f"there is no call {_shown(call_id)} that waits for a result")
+        if not found:
+            return None
+        del self.waiting[found[0]]
+        return found[0]
+
+
+def _in_order(results: list[Part]) -> list[Part]:
+    """Return what tools say in the order of the calls; what answers no call stands last."""
+    return sorted(results, key=lambda part: math.inf if part.call is None else part.call)
+
+
+def _message(message: Any, calls: _Calls, base: Path | None, open_urls: bool) -> Iterator[Part]:
     if not isinstance(message, dict):
         raise DocumentError(f"a message is an object with role and content, not {_shown(message)}")
     role = message.get("role")
@@ -58,14 +108,15 @@ def _message(message: Any, base: Path | None, open_urls: bool) -> Iterator[Part]
         if not isinstance(reasoning, str):
             raise DocumentError(f"reasoning must be text, not {_shown(reasoning)}")
         yield Part(_text(reasoning), author, learned=learned, thought=True)
+    answered = calls.answer(message.get("tool_call_id")) if author == "tool" else None
     for content in _contents(message.get("content"), base, open_urls):
         # A picture or sound is perceived, not written: there is nothing in it to learn to say.
-        yield Part(content, author, learned=learned and isinstance(content, str))
-    calls = message.get("tool_calls") or []
-    if not isinstance(calls, list):
-        raise DocumentError(f"tool_calls must be a list, not {_shown(calls)}")
-    for call in calls:
-        yield Part(_call(call), author, learned=learned)
+        yield Part(content, author, learned=learned and isinstance(content, str), call=answered)
+    called = message.get("tool_calls") or []
+    if not isinstance(called, list):
+        raise DocumentError(f"tool_calls must be a list, not {_shown(called)}")
+    for call in called:
+        yield Part(_call(call), author, learned=learned, call=calls.add(call.get("id")))
 
 
 def _contents(content: Any, base: Path | None, open_urls: bool) -> Iterator[Content]:

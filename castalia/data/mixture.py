@@ -75,6 +75,11 @@ class Mixture:
         for share in ("acting", "merging", "reworded"):
             if not 0 <= getattr(config, share) <= 1:
                 raise RecipeError(f"data.{share} is a share from 0 to 1, not {getattr(config, share)}")
+        for shares in ("media", "efforts", "mixture"):
+            if not all(share >= 0 for share in getattr(config, shares).values()):
+                raise RecipeError(f"data.{shares} has a share below 0")
+        if not any(config.media.values()):
+            raise RecipeError("data.media needs a medium with a share above 0")
         if unknown := next((effort for effort in config.efforts if effort not in EFFORTS), None):
             raise RecipeError(f"data.efforts has an unknown effort {unknown!r}: {nearest(unknown, EFFORTS)}")
         self.names = sorted(name for name, share in config.mixture.items() if share > 0)

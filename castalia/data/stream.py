@@ -14,6 +14,7 @@ from castalia.perception.packing import Batch, Packer, concatenate
 from castalia.perception.perceive import Perception
 from castalia.perception.sequence import Sequence
 from castalia.processes import end_with_parent
+from castalia.settings import require
 
 Position = list[int]
 """Where a stream goes on: indices of documents that wait in its packer, then the index to be drawn next."""
@@ -34,6 +35,8 @@ class Feed:
     workers: int = 1
 
     def __post_init__(self) -> None:
+        require(self, 1, "rows", "length", "streams")
+        require(self, 0, "workers")
         if self.rows % self.streams:
             raise ValueError(f"rows {self.rows} must be a multiple of streams {self.streams}")
 

@@ -71,8 +71,10 @@ class Reader:
         words = [(p, p.content.strip()) for p in document if p.author == "assistant" and isinstance(p.content, str)]
         thoughts = " ".join(text for part, text in words if part.thought and text)
         answer = " ".join(text for part, text in words if not part.thought and text)
+        met = None
         for text in request.sampling.stop:
-            answer = answer.partition(text)[0]
+            if text in answer:
+                answer, met = answer.partition(text)[0], text
         config, context = self.perception.config, request.context
         return Reply(
             tokens=request.tokens,
@@ -85,4 +87,5 @@ class Reader:
             prompt_tokens=request.prompt_tokens,
             cached_tokens=request.cached_tokens,
             seconds=request.seconds,
+            met=met,
         )

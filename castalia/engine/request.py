@@ -113,6 +113,8 @@ class Reply:
     prompt_tokens: int
     cached_tokens: int
     seconds: float
+    met: str | None = None
+    """The text to stop at that the answer ends before."""
 
 
 @dataclass(eq=False)

@@ -58,7 +58,7 @@ class ModelConfig:
         for name in ("vocab_size", "patch_values", "frame_values", "width", "layers", "heads", "global_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("window", "grid", "vision_layers"):
+        for name in ("window", "grid", "vision_layers", "experts"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must be 0 (none) or more, got {getattr(self, name)}")
         if self.width % self.heads or self.head_dim % 8:

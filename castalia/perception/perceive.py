@@ -47,20 +47,21 @@ class Perception:
     def __call__(self, document: Document, *, reply: bool = False) -> Sequence:
         """Return the document's sequence; with `reply` it ends with the mark after which the assistant speaks.
 
-        Every turn opens with its author's mark. An assistant's turn closes with ``<|end|>``; its thoughts stand
-        between ``<|think|>`` and ``<|/think|>``, its calls between ``<|call|>`` and ``<|/call|>``. What a tool
-        returns to a call among the thoughts stands among them too.
+        Every turn opens with its author's mark. An assistant's turn closes with ``<|end|>`` after its words, or after
+        what it calls then; its thoughts stand between ``<|think|>`` and ``<|/think|>``, its calls between ``<|call|>``
+        and ``<|/call|>``. What a tool returns to a call among the thoughts stands among them too.
         """
         builder = _Builder(self)
         builder.token("document")
-        for index, part in enumerate(document):
-            following = document.parts[index + 1] if index + 1 < len(document) else None
-            before = document.parts[index - 1] if index else None
-            if before is None or before.author != part.author or _is_answer(before):
+        author: str | None = None  # whose turn it is
+        for part, following in zip(document, (*document.parts[1:], None), strict=False):
+            if part.author != author:
                 builder.token(part.author)
+                author = part.author
             builder.part(part)
-            if part.author == "assistant" and (_is_answer(part) or following is None or following.author == "user"):
+            if author == "assistant" and _is_last(part, following):
                 builder.end(float(part.learned))
+                author = None
         if reply:
             builder.token("assistant")
         return builder.build()
@@ -78,9 +79,12 @@ class Perception:
         return builder.build()
 
 
-def _is_answer(part: Part) -> bool:
-    """An assistant's plain words end its turn; thoughts and calls go on."""
-    return part.author == "assistant" and not part.thought and not isinstance(part.content, Call)
+def _is_last(part: Part, following: Part | None) -> bool:
+    """An assistant's plain words end its turn, unless it calls something after them; thoughts and calls go on."""
+    if following is None or following.author == "user":
+        return True
+    calls_next = following.author == "assistant" and isinstance(following.content, Call)
+    return not (part.thought or isinstance(part.content, Call) or calls_next)
 
 
 class _Builder:

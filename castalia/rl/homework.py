@@ -6,7 +6,7 @@ from typing import Any
 from castalia.rl.defences import DefenceConfig
 from castalia.rl.guards import GuardConfig
 from castalia.rl.penalty import PenaltyConfig
-from castalia.settings import Settings
+from castalia.settings import Settings, require
 from castalia.tasks.task import Split
 from castalia.training.config import TrainingConfig
 
@@ -37,6 +37,9 @@ class PracticeConfig:
     def __post_init__(self) -> None:
         if self.rollouts < 2:
             raise ValueError("a prompt needs 2 rollouts or more to be compared")
+        if not self.difficulties:
+            raise ValueError("difficulties must name one or more")
+        require(self, 1, "prompts", "agents")
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ class MeasureConfig:
     passes: tuple[int, ...] = (1, 4, 16)
 
     def __post_init__(self) -> None:
+        require(self, 1, "questions", "samples")
         if self.passes and max(self.passes) > self.samples:
             raise ValueError(f"pass@{max(self.passes)} needs {max(self.passes)} samples, not {self.samples}")
 
@@ -93,3 +97,8 @@ class Homework(Settings):
     rows: int = 6
     length: int = 384
     training: TrainingConfig = field(default_factory=lambda: steady(4))
+
+    def __post_init__(self) -> None:
+        require(self, 1, "rows", "length")
+        if self.training.log_every != 1:
+            raise ValueError("training.log_every must be 1: the guards look at every step that is told")

@@ -5,6 +5,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from castalia.settings import require
+
 MEMORY = 0.8
 """How much of the accuracy so far is kept when the next step's is measured."""
 
@@ -22,6 +24,9 @@ class PenaltyConfig:
     """Steps of every phase of ``alternating``; the first has the penalty."""
     margin: float = 0.05
     """How far ``gated`` lets accuracy fall below its best (Short-RL, arXiv 2505.12284)."""
+
+    def __post_init__(self) -> None:
+        require(self, 1, "phase")
 
 
 class Penalty:

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -26,7 +27,7 @@ from castalia.training.checkpoint import list_checkpoints, replace_file
 from castalia.training.distribution import Processes
 from castalia.training.memory import keep_freed_memory
 from castalia.training.metrics import read_metrics
-from castalia.training.run import load_perception, load_recipe_of, load_weights
+from castalia.training.run import alone, load_perception, load_recipe_of, load_weights
 from castalia.training.trainer import Trainer
 
 MEMORY, POSITIONS = 512 << 20, 2048
@@ -53,13 +54,14 @@ def practise(
     handed to `report`. Raises CollapseError if the run had to be stopped; its last good checkpoint is then its newest.
     """
     keep_freed_memory()
-    processes = Processes()
+    processes, held = Processes(), ExitStack()
     pool: RayRollouts | None = None
     try:
         if processes.world > 1 and not workers:
             raise RecipeError("several processes train on what others roll out: give --workers, and a Ray cluster")
         if processes.is_first:
             open_homework(homework, source, directory)
+            held.enter_context(alone(directory))
         processes.wait()
         torch.manual_seed(homework.training.seed)
         algorithm = build_algorithm(homework.practice.algorithm)
@@ -87,6 +89,7 @@ def practise(
         _train(trainer, loader, roll, report)
         return trainer
     finally:
+        held.close()
         if pool:
             pool.close()
         processes.close()
@@ -144,7 +147,8 @@ def open_homework(homework: Homework, source: Path, directory: Path) -> None:
 def load_homework_of(directory: Path) -> tuple[Homework, str]:
     """Return the homework that a directory holds, and the name of the run that it began with."""
     said = json.loads((directory / "homework.json").read_text())
-    source, _ = said.pop("source"), said.pop("schooled")
+    source = said.pop("source")
+    said.pop("schooled", None)
     return Homework.from_json(said), source
 
 

@@ -1,8 +1,6 @@
 """The server: one FastAPI application with every API, its errors in each API's own shape, health and metrics."""
 
 import secrets
-import sys
-import traceback
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -19,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from castalia.errors import CastaliaError, nearest
 from castalia.serve.api import chat_completions, messages, responses, transcriptions
 from castalia.serve.api.answering import House, secret_of
-from castalia.serve.api.asking import as_api_error
+from castalia.serve.api.asking import noted
 from castalia.serve.api.limits import BodyLimit
 from castalia.serve.errors import ApiError
 from castalia.serve.wire import Json
@@ -37,10 +35,9 @@ def build_app(house: House, *, page: bool = False, run: Path | None = None) -> F
     app.add_exception_handler(CastaliaError, _user_error)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(Exception, _defect)
 
-    app.add_middleware(_Numbered, house=house)
     app.add_middleware(BodyLimit)
+    app.add_middleware(_Numbered, house=house)  # around all others: what is added last is asked first
 
     @app.get("/health")
     async def health() -> dict[str, str]:
@@ -75,7 +72,7 @@ def build_app(house: House, *, page: bool = False, run: Path | None = None) -> F
 
 
 class _Numbered:
-    """Gives every request its number, which its response says, counts it, and keeps strangers out."""
+    """Gives every request its number, which its response says, counts it, answers defects, keeps strangers out."""
 
     def __init__(self, app: ASGIApp, house: House) -> None:
         self.app, self.house = app, house
@@ -85,11 +82,14 @@ class _Numbered:
             await self.app(scope, receive, send)
             return
         request = Request(scope)
-        number = request.state.id = f"req_{secrets.token_hex(12)}"
+        number, begun = f"req_{secrets.token_hex(12)}", False
+        request.state.id = number
 
         async def numbered(message: Message) -> None:
+            nonlocal begun
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).setdefault("x-request-id", number)
+                begun = True
+                MutableHeaders(scope=message).update({"x-request-id": number, "request-id": number})
                 path = getattr(scope.get("route"), "path", "other")
                 self.house.metrics.requests.labels(path, message["status"]).inc()
             await send(message)
@@ -97,8 +97,13 @@ class _Numbered:
         if self.house.is_local and (stranger := _stranger(request)):
             error = ApiError(f"without keys this server answers its own machine alone, not {stranger[:80]}", 403)
             await _answer(request, error)(scope, receive, numbered)
-        else:
+            return
+        try:
             await self.app(scope, receive, numbered)
+        except Exception as error:
+            if begun:
+                raise
+            await _answer(request, noted(error))(scope, receive, numbered)
 
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -123,15 +128,13 @@ def _model(house: House, name: str) -> dict[str, Any]:
 
 
 def _answer(request: Request, error: ApiError) -> Response:
-    name = getattr(request.state, "id", "")
     is_anthropic = request.url.path.startswith("/v1/messages")
-    body = error.anthropic(name) if is_anthropic else error.openai()
-    return Json(body, error.status, {"x-request-id": name, **error.headers})
+    body = error.anthropic(request.state.id) if is_anthropic else error.openai()
+    return Json(body, error.status, error.headers)
 
 
 async def _user_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, CastaliaError)
-    return _answer(request, as_api_error(error))
+    return _answer(request, noted(error))
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
@@ -148,12 +151,17 @@ async def _invalid(request: Request, error: Exception) -> Response:
     """Name what is wrong in a request, and what would be right."""
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
-    path = [str(item) for item in first["loc"] if item != "body"]
-    name = ".".join(path)
+    name = ".".join(_path(first["loc"][1:], error.body)) if first["loc"][:1] == ("body",) else str(first["loc"][-1])
+    if isinstance(error.body, bytes):
+        return _answer(request, ApiError("the body is taken as JSON alone: send Content-Type: application/json"))
     if first["type"] == "json_invalid":
         return _answer(request, ApiError(f"the body is not JSON: {first.get('ctx', {}).get('error', '')}"))
     if first["type"] == "extra_forbidden":
         message, code = f"unknown parameter {name[:80]!r}", "unknown_parameter"
+    elif first["type"] == "none_required":
+        message, code = f"{name} is not supported: leave it out", "unsupported_parameter"
+    elif first["type"] == "union_tag_invalid":
+        message, code = f"{name}: type {str(first['ctx']['tag'])[:40]!r} is not supported", "invalid_value"
     elif first["type"] == "missing":
         message, code = f"{name or 'the body'} is missing", "missing_required_parameter"
     else:
@@ -161,6 +169,14 @@ async def _invalid(request: Request, error: Exception) -> Response:
     return _answer(request, ApiError(message, 400, code, name or None))
 
 
-async def _defect(request: Request, error: Exception) -> Response:
-    traceback.print_exception(error, file=sys.stderr)
-    return _answer(request, ApiError("something went wrong here, not in your request; it has been noted", 500))
+def _path(loc: tuple[str | int, ...], body: Any) -> list[str]:
+    """Return the steps of a place that are the client's: names of what a value could have been are none of them."""
+    path = []
+    for number, step in enumerate(loc):
+        is_key = isinstance(body, dict) and step in body
+        if is_key or (isinstance(body, list) and isinstance(step, int) and step < len(body)):
+            body = body[step]
+        elif number < len(loc) - 1 or not isinstance(body, dict):
+            continue
+        path.append(str(step))
+    return path

@@ -32,7 +32,11 @@ def serve(
     Without keys it is open to all on a loopback address and does not start on any other. Raises CastaliaError if it
     cannot start: no key, or the address is in use.
     """
-    kept = open_database(database_url(database))
+    try:
+        kept = open_database(database_url(database))
+    except CastaliaError:
+        service.close()
+        raise
     try:
         keys = kept.keys()
         has_keys = any(key.revoked is None for key in keys)

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from castalia.settings import require
+
 
 @dataclass(frozen=True)
 class TrainingConfig:
@@ -51,3 +53,9 @@ class TrainingConfig:
             raise ValueError("minutes must be more than 0")
         if not 0 <= self.decay_share <= 1:
             raise ValueError("decay_share is a share from 0 to 1")
+        if not all(0 <= beta < 1 for beta in (self.momentum, *self.betas)):
+            raise ValueError("momentum and betas are from 0 to less than 1")
+        if not self.clip > 0:
+            raise ValueError("clip must be more than 0")
+        require(self, 1, "timescale", "log_every", "evaluate_every", "keep_checkpoints")
+        require(self, 0, "matrix_lr", "other_lr", "weight_decay", "warmup_steps", "threads", "checkpoint_every")

@@ -4,16 +4,16 @@ import json
 from pathlib import Path
 from typing import Any
 
-from castalia.errors import CheckpointError
+from castalia.errors import CheckpointError, RecipeError
 from castalia.training.checkpoint import replace_file
 
 
 class Metrics:
     """Appends JSON objects, one a line, to ``metrics.jsonl``; on resuming, lines past the checkpoint are dropped."""
 
-    def __init__(self, path: Path, tracker: str = "none", name: str = "", config: dict[str, Any] | None = None) -> None:
+    def __init__(self, path: Path, tracker: str = "none", name: str = "") -> None:
         self.path = path
-        self._tracker = _open_tracker(tracker, path.parent, name, config or {})
+        self._tracker = _open_tracker(tracker, path.parent, name)
 
     def rewind(self, step: int) -> None:
         """Drop what was written after `step`, so that a resumed run's lines are those of an undisturbed one."""
@@ -44,11 +44,18 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     return lines
 
 
-def _open_tracker(kind: str, directory: Path, name: str, config: dict[str, Any]) -> Any:
+def _open_tracker(kind: str, directory: Path, name: str) -> Any:
+    try:
+        return _tracker(kind, directory, name)
+    except ModuleNotFoundError as error:
+        raise RecipeError(f"training.tracker={kind} needs {error.name}: pip install 'castalia[track]'") from error
+
+
+def _tracker(kind: str, directory: Path, name: str) -> Any:
     if kind == "trackio":
         import trackio
 
-        trackio.init(project="castalia", name=name, config=config)
+        trackio.init(project="castalia", name=name)
         return lambda line: trackio.log({k: v for k, v in line.items() if k != "step"}, step=line["step"])
     if kind == "tensorboard":
         from torch.utils.tensorboard import SummaryWriter

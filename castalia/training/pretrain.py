@@ -1,8 +1,10 @@
 """School: pre-training by a recipe, from its start or from where it was stopped."""
 
 import functools
+import math
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +13,14 @@ import torch
 from castalia.data.catalog import build_task
 from castalia.data.mixture import Mixture
 from castalia.data.stream import Loader
+from castalia.errors import RecipeError
 from castalia.model.decoder import Decoder
 from castalia.perception.packing import Batch, pack
 from castalia.perception.perceive import Perception
 from castalia.training.distribution import Processes
 from castalia.training.memory import keep_freed_memory
 from castalia.training.recipe import Recipe
-from castalia.training.run import begin_stretch, create_run, load_perception
+from castalia.training.run import alone, begin_stretch, create_run, load_perception
 from castalia.training.trainer import Trainer
 
 HELD_OUT_DOCUMENTS = 256
@@ -39,10 +42,11 @@ def pretrain(
     """
     keep_freed_memory()
     torch.set_num_threads(recipe.training.threads or torch.get_num_threads())
-    processes = Processes()
+    processes, held = Processes(), ExitStack()
     try:
         if processes.is_first:
             create_run(recipe, directory, source)
+            held.enter_context(alone(directory))
         processes.wait()
         recipe = create_run(recipe, directory)
         torch.manual_seed(recipe.training.seed)
@@ -54,12 +58,13 @@ def pretrain(
         if processes.is_first:
             begins = trainer.progress.step == trainer.schedule.first_step > 0  # a new run has none before
             begin_stretch(directory, trainer.progress.step, source if begins else None)
+        held_out = held_out_batches(recipe, directory)
         make = functools.partial(open_data, recipe, directory)
         # Opening data and measuring draw random numbers; those of training must not depend on how often it was resumed.
         with torch.random.fork_rng(devices=[]):
             peak_flops = measure_peak_flops() * processes.world  # before there are workers, who would be in the way
+            check_rows(recipe, *make())
             loader = Loader(make, recipe.feed, positions, processes.rank, processes.world)
-        held_out = held_out_batches(recipe, directory)
 
         def evaluate() -> dict[str, Any]:
             return {"held_out_loss": trainer.evaluate(held_out)}
@@ -67,6 +72,7 @@ def pretrain(
         trainer.train(loader, evaluate=evaluate, report=report, peak_flops=peak_flops)
         return trainer
     finally:
+        held.close()
         processes.close()
 
 
@@ -75,15 +81,36 @@ def open_data(recipe: Recipe, directory: Path) -> tuple[Mixture, Perception]:
     return Mixture(recipe.data, build_task, perception=recipe.perception), load_perception(directory)
 
 
+def check_rows(recipe: Recipe, mixture: Mixture, perception: Perception) -> None:
+    """Raise RecipeError if none of the first documents fits a row: training would look for one for ever."""
+    length, end = recipe.feed.length, perception.special["end"]
+    sequences = (perception(mixture.document(index)) for index in range(HELD_OUT_DOCUMENTS))
+    shortest = math.inf
+    for sequence in sequences:
+        if sequence.whole_answers(length, end) is not None:
+            return
+        shortest = min(shortest, len(sequence))
+    raise RecipeError(
+        f"no document fits a row of feed.length={length} with an answer: the shortest of {HELD_OUT_DOCUMENTS} has "
+        f"{shortest} positions; --set feed.length={shortest} or more"
+    )
+
+
 def held_out_batches(recipe: Recipe, directory: Path, documents: int = HELD_OUT_DOCUMENTS) -> list[Batch]:
-    """Return packed batches of the held-out split of the recipe's mixture."""
+    """Return packed batches of the held-out split of the recipe's mixture.
+
+    Raises RecipeError if no document fits a row.
+    """
     perception = load_perception(directory)
     mixture = Mixture(recipe.data, build_task, "held_out", recipe.perception)
     feed, special = recipe.feed, perception.special
     sequences = (
         perception(mixture.document(index)).whole_answers(feed.length, special["end"]) for index in range(documents)
     )
-    return list(pack((s for s in sequences if s is not None), feed.rows, feed.length, special["pad"]))
+    batches = list(pack((s for s in sequences if s is not None), feed.rows, feed.length, special["pad"]))
+    if not batches:
+        check_rows(recipe, mixture, perception)
+    return batches
 
 
 def measure_peak_flops(size: int = 1024, repeats: int = 20) -> float:

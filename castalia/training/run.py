@@ -1,7 +1,12 @@
 """A run directory: recipe, tokenizer, sources, metrics, checkpoints; made, opened, loaded."""
 
+import contextlib
 import dataclasses
+import fcntl
 import json
+import os
+import time
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +29,8 @@ SOURCES = "sources.json"
 """What the families of a run were made of on the machine where it began."""
 STRETCHES = "stretches.json"
 """By what code a run was trained, from which step on: documents may be others afterwards."""
+PATIENCE = 3.0
+"""Seconds to wait for a run that another process holds: workers of one that was killed end a moment later."""
 TOKENIZER_DOCUMENTS = 3000
 """Documents the tokenizer is trained on."""
 
@@ -46,6 +53,25 @@ def create_run(recipe: Recipe, directory: Path, source: Path | None = None) -> R
     replace_file(directory / SOURCES, json.dumps(sources_of(recipe.data.mixture), indent=1))
     replace_file(path, json.dumps(recipe.to_json(), indent=2))
     return recipe
+
+
+@contextlib.contextmanager
+def alone(directory: Path) -> Generator[None]:
+    """Keep other processes from training in `directory` meanwhile. Raises RecipeError if one does."""
+    opened, patience = os.open(directory, os.O_RDONLY), time.monotonic() + PATIENCE
+    try:
+        while True:
+            try:
+                fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if time.monotonic() > patience:
+                    raise RecipeError(f"{directory} is being trained by another process") from error
+                time.sleep(0.1)
+        yield
+    finally:
+        fcntl.flock(opened, fcntl.LOCK_UN)  # also for workers, who have it open, too, and may outlive this
+        os.close(opened)
 
 
 def _begin(recipe: Recipe, directory: Path) -> Recipe:
@@ -100,8 +126,17 @@ def _reopen(recipe: Recipe, path: Path) -> Recipe:
     if dataclasses.replace(new, training=dataclasses.replace(new.training, **same_length)) != old:
         raise RecipeError(f"{path.parent} holds a run of another recipe: choose another --out, or delete it")
     if new != old:
+        steps = new.training.steps
+        if steps is not None and steps < (done := _trained(path.parent)):
+            raise RecipeError(f"{path.parent} has trained {done} steps already: more --steps, or another --out")
         replace_file(path, json.dumps(new.to_json(), indent=2))
     return new
+
+
+def _trained(directory: Path) -> int:
+    """Return for how many steps a run has been trained, without those of the run that it began with."""
+    loaded = load_newest(directory / "checkpoints")
+    return loaded[1]["progress"]["step"] - (loaded[1].get("first") or {"step": 0})["step"] if loaded else 0
 
 
 def load_recipe_of(directory: Path) -> Recipe:
@@ -125,10 +160,15 @@ def begin_stretch(directory: Path, step: int, source: Path | None = None) -> Non
     """Write down that a run is trained by this code from `step` on, if it was not so already; and with the weights of
     which run, if it begins with a `source`.
     """
-    stretches = [stretch for stretch in load_stretches_of(directory) if stretch["step"] < step]
-    now = {"step": step, **here()} | ({"source": source.name} if source else {})
-    if source or not stretches or stretches[-1]["commit"] != now["commit"]:
-        replace_file(directory / STRETCHES, json.dumps([*stretches, now], indent=1))
+    known = load_stretches_of(directory)
+    stretches = [stretch for stretch in known if stretch["step"] < step]
+    begun_with = next((of["source"] for of in known if of["step"] == step and "source" in of), None)
+    name = source.name if source else begun_with
+    now = {"step": step, **here()} | ({"source": name} if name else {})
+    if name or not stretches or stretches[-1]["commit"] != now["commit"]:
+        stretches.append(now)
+    if stretches != known:
+        replace_file(directory / STRETCHES, json.dumps(stretches, indent=1))
 
 
 def load_stretches_of(directory: Path) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """The one trainer, blind to algorithms: sequences with weights go in, the model changes."""
 
+import math
 import os
 import shutil
 import time
@@ -124,7 +125,8 @@ class Trainer:
         """Take one optimizer step on this process's share of a global batch, in one piece or several.
 
         Returns loss and gradient norm; with samples, the mean distance of the sampler's log-probabilities from the
-        model's. All processes must have equally many pieces.
+        model's. All processes must have equally many pieces. Raises CheckpointError, before any weight is changed, for
+        a gradient that is not finite.
         """
         rate = self.schedule.factor(self.progress.step)
         weight = sum(float(np.abs(batch.weights_L).sum()) for batch in batches)
@@ -137,6 +139,12 @@ class Trainer:
             losses.append(torch.stack((loss.total.detach(), loss.apart, loss.sampled.float())))
         total, apart, sampled = self.processes.sum(torch.stack(losses).sum(0)).tolist()
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
+        norm = float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
+        if not math.isfinite(norm):
+            raise CheckpointError(
+                f"the gradient of step {self.progress.step + 1} is {norm}: the newest checkpoint is as it was before; "
+                "lower training.matrix_lr and training.other_lr, or look at the data"
+            )
         set_rates(self.optimizers, rate)
         for optimizer in self.optimizers:
             optimizer.step()
@@ -144,8 +152,7 @@ class Trainer:
         # Fused optimizers change weights without a word; an engine that generates with them must notice.
         torch.autograd.graph.increment_version(list(self.model.parameters()))
         self.progress.step += 1
-        norm = norm.full_tensor() if isinstance(norm, DTensor) else norm
-        result = {"loss": total / float(weights), "grad_norm": float(norm), "lr_factor": rate}
+        result = {"loss": total / float(weights), "grad_norm": norm, "lr_factor": rate}
         return result | ({"sampler_gap": apart / sampled} if sampled else {})
 
     def train(

@@ -80,6 +80,7 @@ def test_every_kind_of_error_is_named_by_line_and_the_rest_goes_on(tmp_path: Pat
         "/dev/zero: it is not a file": line(picture("/dev/zero")),
         "cannot be read": line(picture("http://[")),
         "half a character": line(text("\ud800")),
+        "source must be text that can be written": line(text("said")).replace("{", '{"source": "\\ud800", ', 1),
         "refused": line(picture("http://127.0.0.1:9/x.png")),
         "nothing to learn": json.dumps({"messages": [{"role": "user", "content": "hello"}]}),
         "unknown role": json.dumps({"messages": [{"role": "human", "content": "hello"}]}),

@@ -119,3 +119,37 @@ def test_web_addresses_are_not_opened_unless_allowed(web, scheme: str) -> None:
 def test_what_is_wrong_is_said_with_its_place(messages: object, cause: str) -> None:
     with pytest.raises(DocumentError, match=cause):
         parse_messages(messages)
+
+
+def called(name: str, call_id: str | None = None) -> dict:
+    return {"role": "assistant", "tool_calls": [{"id": call_id, "function": {"name": name}}]}
+
+
+def result(text: str, call_id: str | None = None) -> dict:
+    return {"role": "tool", "tool_call_id": call_id, "content": text}
+
+
+@pytest.mark.parametrize(
+    ("results", "said"),
+    [
+        ([result("B", "b"), result("A", "a")], "A B"),
+        ([result("A", "a"), result("B", "b")], "A B"),
+        ([result("first"), result("second")], "first second"),
+        ([result("B", "b"), result("rest")], "rest B"),
+        ([result("B", "b"), {"role": "user", "content": "and?"}, result("A", "a")], "B and? A"),
+    ],
+)
+def test_results_stand_in_the_order_of_the_calls_that_they_name(results: list, said: str) -> None:
+    document = parse_messages([called("f", "a"), called("g", "b"), *results])
+    assert document.text() == said
+
+
+def test_results_of_calls_without_ids_stay_in_order() -> None:
+    document = parse_messages([called("f"), called("g"), result("1", "y"), result("2", "x")])
+    assert [part.call for part in document] == [0, 1, 0, 1]
+
+
+@pytest.mark.parametrize("results", [[result("A", "c")], [result("A", "a"), result("again", "a")]])
+def test_a_result_of_a_call_that_does_not_wait_for_one_is_refused(results: list) -> None:
+    with pytest.raises(DocumentError, match=r'message \d: there is no call "[ac]" that waits for a result'):
+        parse_messages([called("f", "a"), *results])

@@ -62,6 +62,16 @@ CONVERSATIONS = {
         [Part("a", "assistant", thought=True), Part("b", "assistant", thought=True), Part("yes", "assistant")],
         "<document><assistant><think>ab</think>yes<end>",
     ),
+    "words before a call do not end the turn": (
+        [
+            Part("one?"),
+            Part("hm", "assistant"),
+            Part(Call("sum", '{"of":[1]}'), "assistant"),
+            Part("1", "tool"),
+            Part("one", "assistant"),
+        ],
+        '<document><user>one?<assistant>hm<call>sum {"of":[1]}</call><tool>1<assistant>one<end>',
+    ),
     "a call is answered by the tool within the assistant's turn": (
         [
             Part("one?"),

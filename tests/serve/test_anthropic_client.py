@@ -109,9 +109,9 @@ def test_a_message_ends_at_its_limit_or_at_a_stop_sequence(client: anthropic.Ant
     cut = client.messages.create(model="small", max_tokens=1, messages=ASKED, thinking=off)
     assert cut.stop_reason == "max_tokens" and cut.usage.output_tokens == 1
     whole: Any = client.messages.create(model="small", max_tokens=100, messages=ASKED, thinking=off).content[0]
-    stops = [whole.text[-1]]
+    stops = ["~", whole.text[-1], "^^"]
     said = client.messages.create(model="small", max_tokens=100, messages=ASKED, thinking=off, stop_sequences=stops)
-    assert said.stop_reason == "stop_sequence" and said.stop_sequence == stops[0]
+    assert said.stop_reason == "stop_sequence" and said.stop_sequence == stops[1]
 
 
 def test_what_is_wrong_is_said_in_the_shape_of_this_api(client: anthropic.Anthropic) -> None:
@@ -127,3 +127,14 @@ def test_what_is_wrong_is_said_in_the_shape_of_this_api(client: anthropic.Anthro
     with pytest.raises(anthropic.BadRequestError, match="blocks of type 'video'"):
         block: Any = {"type": "video"}
         client.messages.create(model="small", max_tokens=9, messages=[{"role": "user", "content": [block]}])
+
+
+def test_what_is_wrong_is_said_with_its_place_in_what_was_sent(client: anthropic.Anthropic) -> None:
+    broken = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "a"}}
+    shown: Any = [{"role": "user", "content": [{"type": "text", "text": QUESTION}, broken]}]
+    with pytest.raises(anthropic.BadRequestError, match=r"messages\[0\]\.content\[1\]: .*not base64"):
+        client.messages.create(model="small", max_tokens=9, messages=shown, system="Be brief.")
+    result: Any = {"type": "tool_result", "tool_use_id": "a", "content": "sunny"}
+    turns: Any = [*ASKED, {"role": "user", "content": [result]}]
+    with pytest.raises(anthropic.BadRequestError, match=r"messages\[1\]\.content\[0\]: there is no call \"a\""):
+        client.messages.create(model="small", max_tokens=9, messages=turns, system="Be brief.")

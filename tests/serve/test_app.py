@@ -8,17 +8,17 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import httpx
 import openai
 import pytest
 
-from castalia.errors import CastaliaError
+from castalia.errors import CastaliaError, DatabaseError
 from castalia.serve.access import Limits, create_key
 from castalia.serve.database import Database, Usage, open_database
-from castalia.serve.server import listening
+from castalia.serve.server import listening, serve
 from castalia.serve.service.local import LocalService
 
 ASKED: list[Any] = [{"role": "user", "content": "Make 10 from 2, 5."}]
@@ -178,6 +178,18 @@ def test_a_port_that_is_taken_is_said() -> None:
         port = taken.getsockname()[1]
         with pytest.raises(CastaliaError, match=f"cannot listen at 127.0.0.1:{port}"):
             listening("127.0.0.1", port)
+
+
+def test_a_service_is_closed_where_the_database_cannot_be_opened() -> None:
+    closed = []
+
+    class Started:
+        def close(self) -> None:
+            closed.append(True)
+
+    with pytest.raises(DatabaseError):
+        serve(cast(Any, Started()), "127.0.0.1", 0, "nothing://at/all")
+    assert closed == [True]
 
 
 WRONG = {

@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from castalia.serve.access import create_key
+from castalia.serve.api.limits import BodyLimit
 from castalia.serve.database import open_database
 from castalia.serve.service.local import LocalService
 
@@ -229,3 +230,43 @@ def test_no_address_inside_a_private_network_is_opened(
     counted = httpx.post(f"{address}/v1/messages/count_tokens", json=body, timeout=60)
     assert counted.status_code == 400
     assert "not a public address" in counted.json()["error"]["message"]
+
+
+HEAD = "POST {} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {}\r\n"
+
+
+@pytest.fixture
+def limited(service: LocalService, start: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return the host and port of a server that takes 1,000 bytes within a second."""
+    monkeypatch.setattr(BodyLimit.__init__, "__defaults__", (1000, 1.0))
+    parts = urlsplit(start(service))
+    return parts.hostname, parts.port
+
+
+def said(place: Any, *parts: str) -> tuple[int, dict[str, Any]]:
+    """Return the status and the body that are answered to a request in these parts."""
+    with socket.create_connection(place, timeout=20) as connection:
+        for part in parts:
+            connection.sendall(part.encode())
+        with connection.makefile("rb") as answer:
+            head, _, body = answer.read().partition(b"\r\n\r\n")
+    return int(head.split()[1]), json.loads(body)
+
+
+@pytest.mark.parametrize("path", [*VALID, "/v1/audio/transcriptions"])
+def test_a_body_in_chunks_that_is_too_large_is_refused_as_such(limited: Any, path: str) -> None:
+    begun = '--a\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+    chunk = f"{600:x}\r\n{begun.ljust(600, 'x')}\r\n"
+    head = HEAD.format(path, "application/json" if path in VALID else "multipart/form-data; boundary=a")
+    status, body = said(limited, f"{head}Transfer-Encoding: chunked\r\n\r\n", chunk, chunk)
+    assert status == 413
+    assert body["error"]["message"] == "the request is larger than the 1,000 bytes that are accepted"
+    assert ("type" in body) == (path == "/v1/messages")
+
+
+@pytest.mark.parametrize("path", list(VALID))
+def test_a_body_that_does_not_arrive_is_refused_as_late(limited: Any, path: str) -> None:
+    status, body = said(limited, f"{HEAD.format(path, 'application/json')}Content-Length: 500\r\n\r\n", "{")
+    assert status == 408
+    assert body["error"]["message"] == "the request has not arrived within 1 s"
+    assert ("type" in body) == (path == "/v1/messages")

@@ -12,6 +12,8 @@ import pytest
 from PIL import Image as pillow
 from pydantic import BaseModel, Field
 
+from castalia.serve.api.responses_request import messages_of
+
 QUESTION = "Make 10 from 2, 5."
 ASKED: list[Any] = [{"role": "user", "content": QUESTION}]
 CITY = {
@@ -257,6 +259,17 @@ def test_reasoning_that_clients_keep_can_be_sent_back(client: openai.OpenAI) -> 
         positions(sealed)
 
 
+def test_thoughts_of_a_turn_that_was_cut_off_are_no_later_turns() -> None:
+    def thought(text: str) -> dict[str, Any]:
+        return {"type": "reasoning", "content": [{"type": "reasoning_text", "text": text}]}
+
+    user, assistant = {"role": "user", "content": "a"}, {"role": "assistant", "content": "x"}
+    cut = messages_of([user, thought("old"), user, assistant])
+    assert "old" not in str(cut) and [message["role"] for message in cut] == ["user", "user", "assistant"]
+    *_, said = messages_of([user, thought("old"), user, thought("new"), thought("er"), assistant])
+    assert said["reasoning_content"] == "new er"
+
+
 def test_a_response_streams_items_in_order(client: openai.OpenAI) -> None:
     with client.responses.stream(model="small", input=QUESTION, reasoning={"effort": "high"}) as stream:
         events = list(stream)
@@ -337,6 +350,15 @@ def test_what_is_wrong_is_said_in_one_sentence(client: openai.OpenAI, wrong: str
     assert sentence in error.body["message"] and "\n" not in error.body["message"]
     assert error.body["param"] == param or param is None
     assert error.request_id is not None
+
+
+def test_what_is_wrong_with_an_item_is_said_with_its_place(client: openai.OpenAI) -> None:
+    thought = {"type": "reasoning", "content": [{"type": "reasoning_text", "text": "hm"}]}
+    items: Any = [thought, {"role": "usr", "content": "a"}]
+    before = client.responses.create(model="small", input=QUESTION)
+    for more in ({"instructions": "Be brief."}, {"previous_response_id": before.id}):
+        with pytest.raises(openai.BadRequestError, match=r"input\[1\]: unknown role 'usr'"):
+            client.responses.create(model="small", input=items, extra_body=more)
 
 
 def test_what_is_wrong_with_a_stream_is_an_error_and_not_a_stream(client: openai.OpenAI) -> None:

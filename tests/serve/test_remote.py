@@ -1,6 +1,8 @@
 """Our reasoning over any OpenAI-compatible endpoint: here a server of ours, and one that says what a test wants."""
 
 import json
+import socket
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -13,6 +15,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from castalia.serve.service.remote import RemoteService
 
 ASKED: list[Any] = [{"role": "user", "content": "Make 10 from 2, 5."}]
+PIXEL = "data:image/bmp;base64,Qk06AAAAAAAAADYAAAAoAAAAAQAAAAEAAAABABgAAAAAAAQAAAAAAAAAAAAAAAAAAAAAAAAA////AA=="
 
 
 @pytest.fixture
@@ -183,8 +186,7 @@ def test_an_endpoint_that_fails_in_the_middle_ends_the_stream_with_what_it_says(
 
 def test_a_mark_on_a_picture_is_drawn_and_shown(behind: Callable[..., Any]) -> None:
     endpoint, client = behind([called("mark", at=[1, 1], label="A")], "there")
-    pixel = "data:image/bmp;base64,Qk06AAAAAAAAADYAAAAoAAAAAQAAAAEAAAABABgAAAAAAAQAAAAAAAAAAAAAAAAAAAAAAAAA////AA=="
-    content = [{"type": "image_url", "image_url": {"url": pixel}}, {"type": "text", "text": "Where?"}]
+    content = [{"type": "image_url", "image_url": {"url": PIXEL}}, {"type": "text", "text": "Where?"}]
     more = {"actions": ["canvas"], "visual_thoughts": True}
     said = client.chat.completions.create(
         model="small", messages=[{"role": "user", "content": content}], extra_body=more
@@ -194,6 +196,73 @@ def test_a_mark_on_a_picture_is_drawn_and_shown(behind: Callable[..., Any]) -> N
     assert endpoint.asked[1]["messages"][-1]["content"][0]["type"] == "image_url"
 
 
+@pytest.mark.parametrize("order", ["ab", "ba"])
+def test_results_go_to_the_calls_that_they_name_and_pictures_come_after_them(
+    behind: Callable[..., Any], order: str
+) -> None:
+    endpoint, client = behind("seen")
+    calls = [called("f") | {"id": "a"}, called("g") | {"id": "b"}]
+    picture = {"type": "image_url", "image_url": {"url": PIXEL}}
+    contents = {"a": [{"type": "text", "text": "A said"}, picture], "b": "B said"}
+    results = [{"role": "tool", "tool_call_id": name, "content": contents[name]} for name in order]
+    client.chat.completions.create(
+        model="small", messages=[*ASKED, {"role": "assistant", "tool_calls": calls}, *results]
+    )
+    _, turn, *rest = endpoint.asked[0]["messages"]
+    ids = [call["id"] for call in turn["tool_calls"]]
+    assert [call["function"]["name"] for call in turn["tool_calls"]] == ["f", "g"]
+    assert [(said["role"], said.get("tool_call_id")) for said in rest] == [
+        ("tool", ids[0]), ("tool", ids[1]), ("user", None),
+    ]  # fmt: skip
+    assert [said["content"] for said in rest[:2]] == ["A said", "B said"]
+    assert [part["type"] for part in rest[2]["content"]] == ["image_url"]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("no such city", "error: no such city"),
+        ([{"type": "text", "text": "no such city"}], "error: no such city"),
+        (None, "error:"),
+    ],
+)
+def test_a_tool_that_failed_says_so(
+    start_app: Callable[[FastAPI], str], start: Callable[..., str], content: Any, said: str
+) -> None:
+    endpoint = Endpoint("a pity")
+    service = RemoteService(f"{start_app(endpoint.app)}/v1", "small", "secret")
+    used = {"type": "tool_use", "id": "a", "name": "f", "input": {}}
+    result = {"type": "tool_result", "tool_use_id": "a", "is_error": True, "content": content}
+    turns = [*ASKED, {"role": "assistant", "content": [used]}, {"role": "user", "content": [result]}]
+    asked = {"model": "small", "max_tokens": 9, "messages": turns}
+    assert httpx.post(f"{start(service)}/v1/messages", json=asked, timeout=60).status_code == 200
+    service.close()
+    assert endpoint.asked[0]["messages"][-1]["content"] == said
+
+
+def test_a_call_that_nothing_came_of_has_a_result_all_the_same(behind: Callable[..., Any]) -> None:
+    endpoint, client = behind("so be it")
+    calls = [called("f") | {"id": "a"}, called("g") | {"id": "b"}]
+    empty = {"role": "tool", "tool_call_id": "a", "content": ""}
+    words = {"role": "tool", "tool_call_id": "b", "content": "B said"}
+    client.chat.completions.create(
+        model="small", messages=[*ASKED, {"role": "assistant", "tool_calls": calls}, empty, words]
+    )
+    assert [said["content"] for said in endpoint.asked[0]["messages"][2:]] == ["no result", "B said"]
+
+
+def test_pictures_of_our_own_actions_come_after_all_results_of_the_turn(behind: Callable[..., Any]) -> None:
+    calls = [called("mark", at=[1, 1], label="A"), called("mark", at=[1, 1], label="B") | {"id": "another"}]
+    endpoint, client = behind(calls, "there")
+    content = [{"type": "image_url", "image_url": {"url": PIXEL}}, {"type": "text", "text": "Where?"}]
+    client.chat.completions.create(
+        model="small", messages=[{"role": "user", "content": content}], extra_body={"actions": ["canvas"]}
+    )
+    *_, one, other, pictures = endpoint.asked[1]["messages"]
+    assert [one["tool_call_id"], other["tool_call_id"]] == ["call_mark", "another"]
+    assert [part["type"] for part in pictures["content"]] == ["image_url", "image_url"]
+
+
 def test_functions_of_the_client_are_left_to_it(behind: Callable[..., Any]) -> None:
     endpoint, client = behind([called("f", a=1), called("f", a=2)])
     tool: Any = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
@@ -201,6 +270,37 @@ def test_functions_of_the_client_are_left_to_it(behind: Callable[..., Any]) -> N
     assert said.choices[0].finish_reason == "tool_calls"
     assert [json.loads(call.function.arguments) for call in said.choices[0].message.tool_calls] == [{"a": 1}, {"a": 2}]
     assert len(endpoint.asked) == 1
+
+
+def streaming(*lines: str) -> FastAPI:
+    """Return an endpoint that answers whatever it is asked with these lines."""
+    app = FastAPI()
+
+    @app.post("/v1/chat/completions")
+    async def answer() -> StreamingResponse:
+        return StreamingResponse(iter([f"{line}\n\n" for line in lines]), media_type="text/event-stream")
+
+    return app
+
+
+def chunk(finish: str | None = None, **more: Any) -> str:
+    return f"data: {json.dumps({'choices': [{'index': 0, 'delta': {'content': 'a'}, 'finish_reason': finish}]} | more)}"
+
+
+def test_running_totals_of_usage_count_once(
+    start_app: Callable[[FastAPI], str], through: Callable[[str], openai.OpenAI]
+) -> None:
+    totals = [{"usage": {"prompt_tokens": 7, "completion_tokens": written}} for written in (1, 2, 3)]
+    lines = [chunk(**totals[0]), chunk(**totals[1]), chunk("stop", **totals[2]), "data: [DONE]"]
+    said = through(start_app(streaming(*lines))).chat.completions.create(model="small", messages=ASKED)
+    assert said.usage is not None
+    assert (said.usage.prompt_tokens, said.usage.completion_tokens) == (7, 3)
+
+
+def test_every_turns_usage_counts(behind: Callable[..., Any]) -> None:
+    _, client = behind([called("calculator", expression="6*7")], "42")
+    said = client.chat.completions.create(model="small", messages=ASKED, extra_body={"actions": ["calculator"]})
+    assert (said.usage.prompt_tokens, said.usage.completion_tokens) == (14, 6)
 
 
 def test_what_the_endpoint_refuses_is_said(behind: Callable[..., Any]) -> None:
@@ -215,6 +315,53 @@ def test_what_the_endpoint_refuses_is_said(behind: Callable[..., Any]) -> None:
 def test_an_endpoint_that_is_not_there_is_named(through: Callable[[str], openai.OpenAI]) -> None:
     with pytest.raises(openai.InternalServerError, match=r"http://127.0.0.1:9/v1 cannot be reached"):
         through("http://127.0.0.1:9").chat.completions.create(model="small", messages=ASKED)
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ([chunk()], "broke off before the answer was complete"),
+        ([], "broke off before the answer was complete"),
+        ([chunk(), "data: not json"], "answers what is not understood: Expecting value"),
+        ([chunk(), "data: 3"], "answers what is not understood"),
+        ([chunk(choices=[3])], "answers what is not understood"),
+        ([chunk(choices=[{"delta": 3}])], "answers what is not understood"),
+    ],
+)
+def test_an_answer_that_breaks_off_or_is_not_understood_is_no_answer(
+    start_app: Callable[[FastAPI], str], through: Callable[[str], openai.OpenAI], lines: list[str], said: str
+) -> None:
+    client = through(start_app(streaming(*lines)))
+    with pytest.raises(openai.InternalServerError, match=said) as caught:
+        client.chat.completions.create(model="small", messages=ASKED)
+    assert caught.value.status_code == 502
+
+
+@pytest.mark.parametrize("lines", [[chunk("stop")], [chunk(), "data: [DONE]"], [chunk(error=None), "data: [DONE]"]])
+def test_an_answer_ends_with_its_reason_or_with_the_stream(
+    start_app: Callable[[FastAPI], str], through: Callable[[str], openai.OpenAI], lines: list[str]
+) -> None:
+    said = through(start_app(streaming(*lines))).chat.completions.create(model="small", messages=ASKED)
+    assert said.choices[0].message.content == "a"
+
+
+def test_a_connection_that_is_lost_in_the_middle_is_no_endpoint_that_cannot_be_reached(
+    through: Callable[[str], openai.OpenAI],
+) -> None:
+    begun = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: 999\r\n\r\n"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            with server.accept()[0] as connection:
+                connection.recv(65536)
+                connection.sendall(begun + f"{chunk()}\n\n".encode())
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(openai.InternalServerError, match="broke off"):
+            client = through(f"http://127.0.0.1:{server.getsockname()[1]}")
+            client.chat.completions.create(model="small", messages=ASKED)
+        thread.join()
 
 
 def test_the_key_of_the_endpoint_is_sent_to_it_alone(behind: Callable[..., Any]) -> None:

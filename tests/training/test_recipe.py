@@ -80,6 +80,20 @@ def test_what_tells_a_recipe_from_another_makes_it_of_that(name: str) -> None:
     assert not recipe.difference(recipe)
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "training.evaluate_every=0", "training.log_every=0", "training.clip=0", "training.timescale=0",
+        "training.betas=0.9,1.5", "training.matrix_lr=-1", "feed.rows=0", "feed.streams=0", "feed.length=0",
+        "model.experts=-1", "training.matrix_lr=nan",
+    ],
+)  # fmt: skip
+def test_a_number_that_cannot_work_is_an_error_that_names_it(wrong: str) -> None:
+    path, _, text = wrong.partition("=")
+    with pytest.raises(RecipeError, match=path):
+        BASE.override({path: text})
+
+
 def test_one_share_of_the_mixture_is_set_by_its_name() -> None:
     assert BASE.override({"data.mixture.mazes": "3"}).data.mixture == {**BASE.data.mixture, "mazes": 3.0}
 

@@ -14,6 +14,7 @@ import pytest
 from castalia.errors import CheckpointError, RecipeError
 from castalia.recipes import load_recipe
 from castalia.training.metrics import read_metrics
+from castalia.training.pretrain import pretrain
 from castalia.training.recipe import Recipe
 from castalia.training.run import (
     begin_stretch,
@@ -95,6 +96,23 @@ def test_another_recipe_is_refused_and_changes_nothing(
     assert (directory / "recipe.json").read_bytes() == before
 
 
+def test_fewer_steps_than_it_has_had_are_refused_and_change_nothing(
+    copy_until: Callable[..., Path], tiny: Recipe
+) -> None:
+    directory = copy_until(15)
+    with pytest.raises(RecipeError, match="has trained 15 steps already: more --steps"):
+        create_run(tiny.override({"training.steps": "9"}), directory)
+    assert load_recipe_of(directory).training.steps == 60
+
+
+@pytest.mark.parametrize("setting", [("feed.length", "8"), ("data.media", "text:0"), ("data.efforts", "low:-1")])
+def test_a_run_that_would_find_nothing_to_learn_ends_with_a_word(
+    tiny: Recipe, tmp_path: Path, setting: tuple[str, str]
+) -> None:
+    with pytest.raises(RecipeError, match=setting[0]):
+        pretrain(tiny.override(dict([setting])), tmp_path / "run")
+
+
 @pytest.mark.parametrize("settings", [{"training.steps": "99"}, {"training.checkpoint_every": "7"}])
 def test_the_same_recipe_for_longer_goes_on(
     copy_until: Callable[..., Path], tiny: Recipe, settings: dict[str, str]
@@ -143,6 +161,22 @@ def test_ctrl_c_ends_a_run_with_a_word_and_the_same_command_goes_on(
     assert "Traceback" not in output + errors
     assert 8 <= len(read_metrics(directory / "metrics.jsonl")) < 60
     assert command.run(directory).returncode == 0
+    assert_same_run(directory, undisturbed)
+
+
+def test_a_second_process_is_kept_out_of_a_run(
+    command: Any, undisturbed: Path, assert_same_run: Callable, tmp_path: Path
+) -> None:
+    directory = tmp_path / "run"
+    first = command.start(directory)
+    while first.poll() is None and len(read_metrics(directory / "metrics.jsonl")) < 3:
+        time.sleep(0.005)
+    os.killpg(first.pid, signal.SIGSTOP)
+    second = command.run(directory)
+    os.killpg(first.pid, signal.SIGCONT)
+    assert second.returncode == 1 and second.stderr.strip().endswith("is being trained by another process")
+    first.communicate()
+    assert first.returncode == 0
     assert_same_run(directory, undisturbed)
 
 

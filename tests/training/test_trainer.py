@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from castalia.errors import CheckpointError
 from castalia.model.config import ModelConfig
 from castalia.model.decoder import Decoder, ModelInput
 from castalia.perception.packing import Batch, collate
@@ -149,6 +150,14 @@ def test_a_batch_in_which_nothing_is_learned_moves_nothing_and_has_no_loss(train
     before = {name: tensor.clone() for name, tensor in one.model.state_dict().items()}
     result = one.step(batch([0, 0, 0, 0]))
     assert np.isfinite(list(result.values())).all()
+    assert all(torch.equal(tensor, before[name]) for name, tensor in one.model.state_dict().items())
+
+
+def test_a_gradient_that_is_no_number_ends_training_before_it_changes_a_weight(trainer: Callable[..., Trainer]) -> None:
+    one = trainer()
+    before = {name: tensor.clone() for name, tensor in one.model.state_dict().items()}
+    with pytest.raises(CheckpointError, match=r"gradient of step 1 is nan.*newest checkpoint is as it was"):
+        one.step(batch([0, float("nan"), 1.0]))
     assert all(torch.equal(tensor, before[name]) for name, tensor in one.model.state_dict().items())
 
 

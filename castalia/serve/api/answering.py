@@ -11,14 +11,14 @@ from typing import Any, Protocol
 from fastapi import Request
 from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 
-from castalia.errors import CastaliaError, nearest
+from castalia.errors import nearest
 from castalia.serve.access import Gate, Grant
 from castalia.serve.api.addresses import opened
-from castalia.serve.api.asking import as_api_error, usage_of
+from castalia.serve.api.asking import as_api_error, noted, usage_of
 from castalia.serve.database import Database
 from castalia.serve.errors import ApiError
 from castalia.serve.metrics import Metrics
-from castalia.serve.service.job import LIGHT, Job, Service, Update
+from castalia.serve.service.job import LIGHT, Choice, Job, Service, Update
 from castalia.serve.service.pieces import Done
 from castalia.serve.service.usage import Usage
 from castalia.serve.wire import Json
@@ -57,6 +57,17 @@ class Answer(ABC):
     def __init__(self) -> None:
         self.done: list[Done] = []
         """Replies that are complete."""
+        self.choices = [Choice()]
+        """Replies as far as they have come."""
+
+    def expect(self, job: Job) -> None:
+        """Take note of what is asked, before anything has come back."""
+        self.choices = [job.choice() for _ in range(job.sampling.n)]
+
+    @property
+    def choice(self) -> Choice:
+        """The first reply, where there is no other."""
+        return self.choices[0]
 
     @property
     def usage(self) -> Usage:
@@ -126,11 +137,6 @@ class Exchange:
     started: float = field(default_factory=time.perf_counter)
     status: int = 200
 
-    @property
-    def headers(self) -> dict[str, str]:
-        """Headers of every response."""
-        return {"x-request-id": self.request.state.id, **self.grant.headers()}
-
     async def whole(self, updates: AsyncGenerator[list[Update]]) -> Response:
         """Return the whole answer; a client that has gone away cancels it."""
         async with contextlib.aclosing(self._counted(updates)) as counted:
@@ -147,7 +153,7 @@ class Exchange:
                     task.cancel()
                 await asyncio.gather(gone, collecting, return_exceptions=True)
         whole = self.answer.whole()
-        return (PlainTextResponse if isinstance(whole, str) else Json)(whole, headers=self.headers)
+        return (PlainTextResponse if isinstance(whole, str) else Json)(whole, headers=self.grant.headers())
 
     async def _collected(self, updates: AsyncGenerator[list[Update]]) -> None:
         async for some in updates:
@@ -179,13 +185,14 @@ class Exchange:
                         yield more
                 await answer.finish()
                 yield "".join(map(frame, answer.end())) + end
-            except CastaliaError as error:
-                self.status = as_api_error(error).status
-                yield frame(answer.failed(as_api_error(error)))
+            except Exception as error:
+                said = noted(error)
+                self.status = said.status
+                yield frame(answer.failed(said))
             finally:
                 await counted.aclose()
 
-        headers = {**self.headers, "Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+        headers = {**self.grant.headers(), "Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
         return StreamingResponse(events(), media_type="text/event-stream", headers=headers)
 
     async def _counted(self, updates: AsyncGenerator[list[Update]]) -> AsyncGenerator[list[Update]]:
@@ -200,10 +207,11 @@ class Exchange:
                         first = False
                     yield some
         except (asyncio.CancelledError, GeneratorExit):
-            self.status = 499
+            if self.status == 200:  # and no error has come before
+                self.status = 499
             raise
         except Exception as error:
-            self.status = as_api_error(error).status if isinstance(error, CastaliaError) else 500
+            self.status = as_api_error(error).status
             raise
         finally:
             metrics.active.dec()
@@ -211,7 +219,7 @@ class Exchange:
 
     def failed(self, error: BaseException) -> None:
         """Record a request that comes to no answer."""
-        self.status = as_api_error(error).status if isinstance(error, CastaliaError) else 500
+        self.status = as_api_error(error).status
         self.settle()
 
     def settle(self) -> None:
@@ -244,6 +252,7 @@ async def answered(
         house.known(body.model)
         messages = await opened(await body.conversation(house.database, grant.key_id), house.open_urls)
         job = exchange.job = body.job(messages) if _is_light(messages) else await asyncio.to_thread(body.job, messages)
+        answer.expect(job)
     except BaseException as error:
         exchange.failed(error)
         raise

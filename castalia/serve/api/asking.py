@@ -1,6 +1,8 @@
 """What the APIs have in common: settings checked and turned into a `Job`, and parts of answers in JSON."""
 
 import base64
+import sys
+import traceback
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -160,16 +162,27 @@ def why(choice: Choice) -> Literal["stop", "length", "tool_calls"]:
     """Return why a reply ended."""
     if choice.stopped in ("length", "time", "cancelled"):
         return "length"
-    return "tool_calls" if choice.functions and not choice.answer else "stop"
+    return "tool_calls" if choice.functions else "stop"
 
 
-def as_api_error(error: CastaliaError) -> ApiError:
-    """Return any error of a user's as one of the API's."""
+def as_api_error(error: BaseException) -> ApiError:
+    """Return any error as one of the API's: a user's with its sentence, any other as a defect of ours."""
     if isinstance(error, ApiError):
         return error
     if isinstance(error, AccessError):
         return ApiError(str(error), error.status, error.code, headers=error.headers)
     if isinstance(error, DatabaseError):
-        return ApiError(str(error), 503)
+        return ApiError("what is kept here cannot be read or written now", 503)
+    if not isinstance(error, CastaliaError):
+        return ApiError("something went wrong here, not in your request; it has been noted", 500)
     code = "context_length_exceeded" if "does not fit the cache" in str(error) else None
     return ApiError(str(error), code=code)
+
+
+def noted(error: Exception) -> ApiError:
+    """Return an error as the client is told it; what is not for clients is printed here."""
+    if isinstance(error, DatabaseError):
+        print(error, file=sys.stderr)
+    elif not isinstance(error, CastaliaError):
+        traceback.print_exception(error, file=sys.stderr)
+    return as_api_error(error)

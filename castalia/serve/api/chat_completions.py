@@ -33,7 +33,7 @@ from castalia.serve.errors import ApiError
 from castalia.serve.service.job import Choice, Job, Update
 from castalia.serve.service.pieces import Acted, Done, Seen, Words
 from castalia.serve.service.usage import Usage
-from castalia.serve.wire import dumped
+from castalia.serve.wire import JsonRoute, dumped
 
 
 class Tool(Strict):
@@ -115,6 +115,14 @@ class ChatRequest(Strict):
     frequency_penalty: Literal[0] | float | None = None
     presence_penalty: Literal[0] | float | None = None
     modalities: list[Literal["text"]] | None = None
+    # Not supported; null is as if they were left out.
+    audio: None = None
+    function_call: None = None
+    functions: None = None
+    logit_bias: None = None
+    prediction: None = None
+    verbosity: None = None
+    web_search_options: None = None
     # Taken for the sake of clients that send them; none changes an answer.
     user: str | None = None
     metadata: dict[str, str] | None = None
@@ -174,7 +182,7 @@ def _schema(wanted: ResponseFormat | None) -> dict[str, Any] | None:
     return wanted.json_schema.schema_
 
 
-router = APIRouter()
+router = APIRouter(route_class=JsonRoute)
 
 
 @router.post("/v1/chat/completions")
@@ -196,7 +204,6 @@ class Completion(Answer):
         super().__init__()
         self.request = request
         self.id, self.created = f"chatcmpl-{secrets.token_hex(12)}", int(time.time())
-        self.choices = [Choice() for _ in range(request.n or 1)]
         self.ids: dict[tuple[int, int], str] = {}
 
     def whole(self) -> dict[str, Any]:
@@ -246,7 +253,7 @@ class Completion(Answer):
             wanted = self.request.logprobs
             logprobs = {"content": logprob_content(piece.tokens), "refusal": None} if wanted else None
             return [({"content": piece.text}, logprobs)]
-        if isinstance(piece, Acted) and not piece.thought and self.request.tools:
+        if self.choices[update.choice].leaves(piece):
             return [({"tool_calls": [{"index": number} | self._call(update.choice, number, piece.call)]}, None)]
         parts = self._parts(update)
         return [(parts, None)] if parts else []
@@ -261,7 +268,7 @@ class Completion(Answer):
             message |= _reasoning(choice.thoughts)
         if self.request.visual_thoughts:
             message["reasoning_parts"] = reasoning_parts(choice.trail)
-        if self.request.tools and (calls := choice.functions):
+        if calls := choice.functions:
             message["tool_calls"] = [self._call(index, number, call) for number, call in enumerate(calls)]
             message["content"] = choice.answer or None
         return message

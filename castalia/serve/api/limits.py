@@ -2,6 +2,7 @@
 
 import asyncio
 
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from castalia.serve.errors import ApiError
@@ -10,12 +11,11 @@ from castalia.serve.wire import Json
 MOST_BYTES, MOST_SECONDS = 64 << 20, 60.0
 
 
-class _LateError(Exception):
-    """The body has not arrived in time."""
+class _RefusedError(HTTPException):
+    """The body is too large, or has not arrived in time: an error that FastAPI passes on while it reads a body."""
 
-
-class _LargeError(Exception):
-    """The body is too large."""
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(status, message, {"Connection": "close"})
 
 
 class BodyLimit:
@@ -31,7 +31,7 @@ class BodyLimit:
             return
         length = dict(scope["headers"]).get(b"content-length", b"0")
         if length.isdigit() and int(length) > self.most:
-            await self._refuse(413, scope, receive, send)
+            await _refuse(self._large(), scope, receive, send)
             return
         loop = asyncio.get_running_loop()
         deadline, got, whole, began = loop.time() + self.seconds, 0, False, False
@@ -44,11 +44,12 @@ class BodyLimit:
                 async with asyncio.timeout_at(deadline):
                     message = await receive()
             except TimeoutError as error:
-                raise _LateError from error
+                late = f"the request has not arrived within {self.seconds:.0f} s"
+                raise _RefusedError(408, late) from error
             got += len(message.get("body", b""))
             whole = not message.get("more_body", False)
             if got > self.most:
-                raise _LargeError
+                raise self._large()
             return message
 
         async def noted(message: Message) -> None:
@@ -58,16 +59,16 @@ class BodyLimit:
 
         try:
             await self.app(scope, counted, noted)
-        except (_LateError, _LargeError) as error:
+        except _RefusedError as error:
             if not began:
-                await self._refuse(408 if isinstance(error, _LateError) else 413, scope, receive, send)
+                await _refuse(error, scope, receive, send)
 
-    async def _refuse(self, status: int, scope: Scope, receive: Receive, send: Send) -> None:
-        message = (
-            f"the request is larger than the {self.most:,} bytes that are accepted"
-            if status == 413
-            else f"the request has not arrived within {self.seconds:.0f} s"
-        )
-        error = ApiError(message, status)
-        body = error.anthropic("") if scope["path"].startswith("/v1/messages") else error.openai()
-        await Json(body, status, {"Connection": "close"})(scope, receive, send)
+    def _large(self) -> _RefusedError:
+        return _RefusedError(413, f"the request is larger than the {self.most:,} bytes that are accepted")
+
+
+async def _refuse(error: _RefusedError, scope: Scope, receive: Receive, send: Send) -> None:
+    said = ApiError(error.detail, error.status_code)
+    number = scope.get("state", {}).get("id", "")
+    body = said.anthropic(number) if scope["path"].startswith("/v1/messages") else said.openai()
+    await Json(body, said.status, error.headers)(scope, receive, send)

@@ -10,14 +10,15 @@ from fastapi import APIRouter, Request, Response
 from castalia.document import Call
 from castalia.serve.api.addresses import opened
 from castalia.serve.api.answering import Answer, House, answered, secret_of
+from castalia.serve.api.asking import why
 from castalia.serve.api.chat_completions import agent_event
 from castalia.serve.api.messages_request import CountRequest, MessagesRequest
 from castalia.serve.errors import ApiError
-from castalia.serve.service.job import Choice, Update
-from castalia.serve.service.pieces import Acted, Done, Words
-from castalia.serve.wire import dumped
+from castalia.serve.service.job import Update
+from castalia.serve.service.pieces import Done, Words
+from castalia.serve.wire import JsonRoute, dumped
 
-router = APIRouter()
+router = APIRouter(route_class=JsonRoute)
 STOP_REASONS = {"length": "max_tokens", "time": "max_tokens", "cancelled": "max_tokens", "stop": "stop_sequence"}
 
 
@@ -49,7 +50,6 @@ class Message(Answer):
         super().__init__()
         self.request, self.id = request, f"msg_{secrets.token_hex(12)}"
         self.content: list[dict[str, Any]] = []
-        self.choice = Choice()
         self.has_open = False
 
     def whole(self) -> dict[str, Any]:
@@ -86,7 +86,7 @@ class Message(Answer):
         self.choice.add(piece)
         if isinstance(piece, Words):
             return self._words(piece)
-        if isinstance(piece, Acted) and not piece.thought and self.request.tools:
+        if self.choice.leaves(piece):
             return self._tool_use(piece.call)
         if isinstance(piece, Done):
             self.done.append(piece)
@@ -132,13 +132,12 @@ class Message(Answer):
         return {"type": "content_block_delta", "index": len(self.content) - 1, "delta": delta}
 
     def _why(self) -> Literal["end_turn", "max_tokens", "stop_sequence", "tool_use"] | str:
-        if self.choice.functions and not self.choice.answer and self.choice.stopped == "end":
+        if why(self.choice) == "tool_calls":
             return "tool_use"
         return STOP_REASONS.get(self.choice.stopped, "end_turn")
 
     def _stopped_at(self) -> str | None:
-        stops = self.request.stop_sequences or []
-        return stops[0] if self.choice.stopped == "stop" and len(stops) == 1 else None
+        return self.choice.met if self._why() == "stop_sequence" else None
 
     def _usage(self) -> dict[str, int]:
         usage = self.usage

@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from castalia.data.messages import parse_messages
 from castalia.serve.api.asking import (
@@ -71,11 +71,14 @@ class CountRequest(Strict):
     thinking: ThinkingOptions | None = None
     output_config: OutputOptions | None = None
     cache_control: dict[str, Any] | None = None
+    _places: list[str] = PrivateAttr(default_factory=list)
 
     async def conversation(self, database: Database, key: int | None) -> list[dict[str, Any]]:
         """Return the messages in OpenAI's format. Raises ApiError, naming what cannot be understood."""
-        before = [{"role": "system", "content": _text(self.system, "system")}] if self.system else []
-        return before + [made for n, message in enumerate(self.messages) for made in _messages(message, n)]
+        before = [("system", {"role": "system", "content": _text(self.system, "system")})] if self.system else []
+        made = before + [placed for n, message in enumerate(self.messages) for placed in _messages(message, n)]
+        self._places = [place for place, _ in made]
+        return [message for _, message in made]
 
     def job(self, messages: list[dict[str, Any]]) -> Job:
         """Return what is asked. Raises ApiError, or another CastaliaError about a message, if it cannot be."""
@@ -85,7 +88,7 @@ class CountRequest(Strict):
             raise ApiError("tool_choice of type 'tool' needs a name", param="tool_choice")
         choice = {"any": "required", "tool": None}.get(wanted.type, wanted.type)
         return Job(
-            prompt=with_something(parse_messages(messages)),
+            prompt=with_something(parse_messages(messages, places=self._places)),
             effort=self.effort,
             functions=functions,
             tool_choice=chosen_tool(choice, wanted.name if wanted.type == "tool" else None, functions),
@@ -132,6 +135,10 @@ class MessagesRequest(CountRequest):
     seed: int | None = Field(default=0, ge=-(1 << 63), lt=1 << 63)
     contemplate: ContemplateOptions | None = None
     actions: list[str] | None = None
+    # Not supported; null is as if they were left out.
+    container: None = None
+    context_management: None = None
+    mcp_servers: None = None
     # Taken for the sake of clients that send them; none changes an answer.
     metadata: dict[str, Any] | None = None
     service_tier: str | None = None
@@ -149,16 +156,16 @@ class MessagesRequest(CountRequest):
         return free_for_agents(asked)
 
 
-def _messages(message: dict[str, Any], number: int) -> list[dict[str, Any]]:
-    """Return one message as one or several of OpenAI's: results of tools are messages of their own there."""
+def _messages(message: dict[str, Any], number: int) -> list[tuple[str, dict[str, Any]]]:
+    """Return one message as one or several of OpenAI's, each after its place: there, blocks are messages."""
     role, content, where = message.get("role"), message.get("content"), f"messages[{number}]"
     if role not in ("user", "assistant"):
         raise ApiError(f"{where}.role is 'user' or 'assistant', not {str(role)[:40]!r}", param=where)
     if isinstance(content, str):
-        return [{"role": role, "content": content}]
+        return [(where, {"role": role, "content": content})]
     if not isinstance(content, list):
         raise ApiError(f"{where}.content is text or a list of blocks", param=where)
-    made: list[dict[str, Any]] = []
+    made: list[tuple[str, dict[str, Any]]] = []
     for place, block in enumerate(content):
         kind = block.get("type") if isinstance(block, dict) else None
         at = f"{where}.content[{place}]"
@@ -167,16 +174,27 @@ def _messages(message: dict[str, Any], number: int) -> list[dict[str, Any]]:
             if not isinstance(output, str | list):
                 raise ApiError(f"{at}.content is text or a list of blocks", param=at)
             shown = output if isinstance(output, str) else [_part(part, at) for part in output]
-            made.append({"role": "tool", "tool_call_id": block.get("tool_use_id"), "content": shown})
+            shown = _failure(shown) if block.get("is_error") is True else shown
+            made.append((at, {"role": "tool", "tool_call_id": block.get("tool_use_id"), "content": shown}))
         elif kind == "tool_use":
             call = {"name": block.get("name"), "arguments": json.dumps(block.get("input") or {})}
             tool_calls = [{"id": block.get("id"), "type": "function", "function": call}]
-            made.append({"role": role, "content": None, "tool_calls": tool_calls})
+            made.append((at, {"role": role, "content": None, "tool_calls": tool_calls}))
         elif kind == "thinking":
-            made.append({"role": role, "content": None, "reasoning_content": str(block.get("thinking", ""))})
+            thought = str(block.get("thinking", ""))
+            made.append((at, {"role": role, "content": None, "reasoning_content": thought}))
         elif kind != "redacted_thinking":
-            made.append({"role": role, "content": [_part(block, at)]})
+            made.append((at, {"role": role, "content": [_part(block, at)]}))
     return made
+
+
+def _failure(shown: str | list[dict[str, Any]]) -> str | list[dict[str, Any]]:
+    """Return what a tool says that has failed, marked as what our own actions say then is."""
+    if isinstance(shown, str):
+        return f"error: {shown}".strip()
+    if shown and isinstance(text := shown[0].get("text"), str):
+        return [{"type": "text", "text": f"error: {text}".strip()}, *shown[1:]]
+    return [{"type": "text", "text": "error:"}, *shown]
 
 
 def _part(block: Any, where: str) -> dict[str, Any]:

@@ -24,12 +24,12 @@ from castalia.serve.api.responses_request import (
 )
 from castalia.serve.database import StoredResponse
 from castalia.serve.errors import ApiError
-from castalia.serve.service.job import Choice, Update
+from castalia.serve.service.job import Update
 from castalia.serve.service.pieces import Acted, Done, Seen, Words
 from castalia.serve.service.usage import Usage
-from castalia.serve.wire import dumped
+from castalia.serve.wire import JsonRoute, dumped
 
-router = APIRouter()
+router = APIRouter(route_class=JsonRoute)
 
 
 @router.post("/v1/responses")
@@ -96,7 +96,6 @@ class Making(Answer):
         self.request, self.keep = request, keep
         self.id, self.created = _id("resp"), int(time.time())
         self.output: list[dict[str, Any]] = []
-        self.choice = Choice()
         self.status, self.number = "in_progress", 0
         self.has_open = False
         self.runs_code = any(isinstance(tool, ServerTool) for tool in request.tools or ())
@@ -167,14 +166,14 @@ class Making(Answer):
         self.choice.add(piece)
         if isinstance(piece, Words):
             return self._words(piece)
-        if isinstance(piece, Acted) and not piece.thought and self.request.tools:
+        if self.choice.leaves(piece):
             return self._function(piece.call)
         if isinstance(piece, Acted) and piece.call.name == "python" and self.runs_code:
             return self._code(piece.call)
         if isinstance(piece, Done):
             self.done.append(piece)
             self.status = "incomplete" if why(self.choice) == "length" else "completed"
-            return self._close() + self._give_up()
+            return self._close(self.status) + self._give_up()
         last = self.output[-1] if self.output else {"type": None}
         if isinstance(piece, Seen) and last["type"] == "code_interpreter_call" and last["status"] == "in_progress":
             last |= {"outputs": [{"type": "logs", "logs": piece.document.text()}], "status": "completed"}
@@ -191,7 +190,7 @@ class Making(Answer):
         if not content or content[-1]["type"] != part:
             empty = {"annotations": [], "logprobs": []} if kind == "message" else {}
             content.append({"type": part, "text": ""} | empty)
-            events.append(self._item("response.content_part.added", part=content[-1].copy()))
+            events.append(self._item("response.content_part.added", part=deepcopy(content[-1])))
         content[-1]["text"] += piece.text
         logprobs = {}
         if kind == "message":
@@ -246,11 +245,11 @@ class Making(Answer):
         self.has_open = True
         return [*events, self._event("response.output_item.added", **self._place(), item=deepcopy(self.output[-1]))]
 
-    def _close(self) -> list[Event]:
+    def _close(self, status: str = "completed") -> list[Event]:
         if not self.has_open:
             return []
         item, events = self.output[-1], []
-        item["status"], self.has_open = "completed", False
+        item["status"], self.has_open = status, False
         if item["type"] in ("reasoning", "message"):
             last = item["content"][-1] if item["content"] else {}
             if last.get("type") == "reasoning_text":

@@ -3,9 +3,9 @@
 import asyncio
 import base64
 import binascii
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, PrivateAttr
+from pydantic import Discriminator, Field, PrivateAttr, Tag
 
 from castalia.data.messages import parse_messages
 from castalia.serve.api.asking import (
@@ -28,6 +28,8 @@ from castalia.serve.service.job import Job
 
 ENCODED = "castalia.1."
 """What begins reasoning that clients keep and send back."""
+UNSAID = ("reasoning", "code_interpreter_call")
+"""Items that are no messages: thoughts go with the answer after them, and what code found is among the thoughts."""
 
 
 class ResponseTool(FunctionOptions):
@@ -41,6 +43,17 @@ class ServerTool(Strict):
 
     type: Literal["code_interpreter"]
     container: dict[str, Any] | str | None = None
+
+
+def _kind(tool: Any) -> str:
+    """Return the name of a tool's class, or its type if it has none."""
+    kind = tool.get("type") if isinstance(tool, dict) else getattr(tool, "type", None)
+    return {"function": "ResponseTool", "code_interpreter": "ServerTool"}.get(str(kind), str(kind))
+
+
+AnyTool = Annotated[
+    Annotated[ResponseTool, Tag("ResponseTool")] | Annotated[ServerTool, Tag("ServerTool")], Discriminator(_kind)
+]
 
 
 class NamedTool(Strict):
@@ -93,7 +106,7 @@ class ResponsesRequest(Strict):
     seed: int | None = Field(default=0, ge=-(1 << 63), lt=1 << 63)
     reasoning: ReasoningOptions | None = None
     text: TextOptions | None = None
-    tools: list[ResponseTool | ServerTool] | None = Field(default=None, max_length=128)
+    tools: list[AnyTool] | None = Field(default=None, max_length=128)
     tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
     parallel_tool_calls: bool | None = True
     truncation: Literal["auto", "disabled"] | None = "disabled"
@@ -101,6 +114,10 @@ class ResponsesRequest(Strict):
     contemplate: ContemplateOptions | None = None
     actions: list[str] | None = None
     visual_thoughts: bool | None = Field(default=False, description="pictures drawn in thought are in the reasoning")
+    # Not supported; null is as if they were left out.
+    context_management: None = None
+    conversation_: None = Field(default=None, alias="conversation")
+    prompt: None = None
     # Taken for the sake of clients that send them; none changes an answer.
     metadata: dict[str, str] | None = None
     user: str | None = None
@@ -110,6 +127,7 @@ class ResponsesRequest(Strict):
     prompt_cache_retention: str | None = None
     max_tool_calls: int | None = None
     _said: list[dict[str, Any]] = PrivateAttr(default_factory=list)
+    _places: list[str] = PrivateAttr(default_factory=list)
 
     @property
     def said(self) -> list[dict[str, Any]]:
@@ -131,11 +149,13 @@ class ResponsesRequest(Strict):
                 raise ApiError(message, 404, "previous_response_not_found", "previous_response_id")
             before = kept.body["messages"]
         self._said = before + messages_of(self.input)
+        self._places = [*["previous_response_id"] * len(before), *_places(self.input)]
         return self._said
 
     def job(self, messages: list[dict[str, Any]]) -> Job:
         """Return what is asked. Raises ApiError, or another CastaliaError about an item, if it cannot be."""
         instructed = [{"role": "system", "content": self.instructions}] if self.instructions else []
+        places = [*["instructions"] * len(instructed), *self._places]
         functions = tuple(tool.made() for tool in self.tools or () if isinstance(tool, ResponseTool))
         actions = None if self.actions is None else tuple(self.actions)
         if any(isinstance(tool, ServerTool) for tool in self.tools or ()):
@@ -146,7 +166,7 @@ class ResponsesRequest(Strict):
         if wanted.type == "json_schema" and wanted.schema_ is None:
             raise ApiError("text.format of type json_schema needs a schema", param="text.format.schema")
         asked = Job(
-            prompt=with_something(parse_messages([*instructed, *messages])),
+            prompt=with_something(parse_messages([*instructed, *messages], places=places)),
             effort=effort(self.reasoning.effort if self.reasoning else None),
             max_tokens=self.max_output_tokens,
             sampling=sampling(self.temperature, self.top_p, self.seed, None, top_logprobs=self.top_logprobs),
@@ -174,16 +194,23 @@ def messages_of(items: str | list[dict[str, Any]]) -> list[dict[str, Any]]:
     thought = ""
     for number, item in enumerate(items):
         kind = item.get("type", "message")
-        if kind == "code_interpreter_call":
-            continue  # what it found is in the thoughts after it
         if kind == "reasoning":
             thought = f"{thought} {reasoning_text(item)}".strip()
+        if kind in UNSAID:
             continue
         message = _message(item, kind, f"input[{number}]")
         if thought and message["role"] == "assistant":
-            message["reasoning_content"], thought = thought, ""
+            message["reasoning_content"] = thought
+        thought = ""  # thoughts of a turn that was cut off belong to no later one
         messages.append(message)
     return messages
+
+
+def _places(items: str | list[dict[str, Any]]) -> list[str]:
+    """Return where in what the client sent each of `messages_of` stands."""
+    if isinstance(items, str):
+        return ["input"]
+    return [f"input[{number}]" for number, item in enumerate(items) if item.get("type", "message") not in UNSAID]
 
 
 def _message(item: dict[str, Any], kind: Any, where: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from castalia.serve.api.answering import Answer, answered
 from castalia.serve.api.asking import Temperature, logprob_content, sampling
 from castalia.serve.database import Database
 from castalia.serve.errors import ApiError
-from castalia.serve.service.job import Choice, Job, Update
+from castalia.serve.service.job import Job, Update
 from castalia.serve.service.pieces import Done, Words
 from castalia.serve.wire import dumped
 
@@ -78,7 +78,6 @@ class Transcription(Answer):
     def __init__(self, sound: Sound, format: Format) -> None:
         super().__init__()
         self.sound, self.format = sound, format
-        self.choice = Choice()
 
     def take(self, update: Update) -> list[dict[str, Any]]:
         """Take in one update; return the events that tell of it."""

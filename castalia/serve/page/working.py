@@ -2,15 +2,13 @@
 
 import asyncio
 import contextlib
-import sys
-import traceback
 from collections.abc import AsyncGenerator, Iterable
 from dataclasses import dataclass, field
 
 from castalia.document import Document
-from castalia.errors import AccessError, CastaliaError
+from castalia.errors import AccessError
 from castalia.serve.api.answering import House
-from castalia.serve.api.asking import as_api_error
+from castalia.serve.api.asking import noted
 from castalia.serve.page.turn import Turn
 from castalia.serve.service.usage import Usage
 
@@ -77,13 +75,10 @@ class Desk:
             status = 499
             turn.end("stopped")
             raise
-        except CastaliaError as error:
-            status = as_api_error(error).status
-            turn.end("failed", KEYLESS if isinstance(error, AccessError) and not secret else str(error))
         except Exception as error:
-            status = 500
-            traceback.print_exception(error, file=sys.stderr)
-            turn.end("failed", "something went wrong here, not in your question; it has been noted")
+            said = noted(error)
+            status = said.status
+            turn.end("failed", KEYLESS if isinstance(error, AccessError) and not secret else said.message)
         finally:
             metrics.active.dec()
             metrics.seconds.labels(ENDPOINT).observe(turn.seconds)

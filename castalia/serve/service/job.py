@@ -2,12 +2,12 @@
 
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard
 
 from castalia.document import Call, Document, Image
 from castalia.engine.request import Sampling
 from castalia.serve.service.functions import Function, ToolChoice
-from castalia.serve.service.pieces import Acted, Piece, Seen, Token, Words
+from castalia.serve.service.pieces import Acted, Done, Piece, Seen, Token, Words
 from castalia.serve.service.usage import Usage
 from castalia.tasks.effort import Effort
 
@@ -45,6 +45,11 @@ class Job:
     stopped: list[Usage] = field(default_factory=list)
     """What was spent on replies that nobody waited for to the end: written when they are stopped."""
 
+    def choice(self) -> "Choice":
+        """Return a reply to this, of which nothing has come yet."""
+        names = () if self.tool_choice == "none" else [function.name for function in self.functions]
+        return Choice(names=frozenset(names))
+
     @property
     def is_light(self) -> bool:
         """Whether it is words alone, and few: ready for the engine sooner than a thread begins."""
@@ -75,6 +80,14 @@ class Choice:
     trail: list[Piece] = field(default_factory=list)
     images: list[Image] = field(default_factory=list)
     stopped: str = "cancelled"
+    met: str | None = None
+    """The text to stop at that ended it."""
+    names: frozenset[str] = frozenset()
+    """Names of the functions that are the client's; whatever else is called is carried out here."""
+
+    def leaves(self, piece: Piece) -> TypeGuard[Acted]:
+        """Return whether a piece is a call that is the client's to carry out."""
+        return isinstance(piece, Acted) and not piece.thought and piece.call.name in self.names
 
     def add(self, piece: Piece) -> None:
         """Take in one more piece."""
@@ -85,13 +98,12 @@ class Choice:
             else:
                 self.answer += piece.text
                 self.tokens += piece.tokens
-        elif isinstance(piece, Acted):
-            if not piece.thought:
-                self.functions.append(piece.call)
+        elif self.leaves(piece):
+            self.functions.append(piece.call)
         elif isinstance(piece, Seen):
             self.images += [part.content for part in piece.document if isinstance(part.content, Image)]
-        else:
-            self.stopped = piece.stopped
+        elif isinstance(piece, Done):
+            self.stopped, self.met = piece.stopped, piece.met
 
 
 class Service(Protocol):

@@ -46,11 +46,12 @@ class Seen:
 
 @dataclass(frozen=True)
 class Done:
-    """The reply is complete: why it stopped, the whole answer, and what it has cost."""
+    """The reply is complete: why it stopped, the whole answer, its cost, and the text to stop at that it has met."""
 
     stopped: str
     answer: str
     usage: Usage
+    met: str | None = None
 
 
 Piece = Words | Acted | Seen | Done

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from castalia.actions.action import Action
-from castalia.document import Call, Content, Document, Image, Speech
+from castalia.document import Call, Content, Document, Image, Part, Speech
 from castalia.serve.api.asking import picture_url
 from castalia.serve.service.functions import Function
 
@@ -15,28 +15,42 @@ Decide what is right, which need not be what most of them say, and answer the qu
 
 
 def as_messages(document: Document) -> list[dict[str, Any]]:
-    """Return a document as messages; what agents have concluded (said by no tool that was called) is explained."""
+    """Return a document of `parse_messages` as messages.
+
+    Results stand right after the turn that called for them, as endpoints want it. What agents have concluded (said by
+    a tool that nobody called) is explained.
+    """
     messages: list[dict[str, Any]] = []
-    waiting: list[str] = []
-    for number, part in enumerate(document):
-        content = part.content
-        if isinstance(content, Call):
-            call = {"name": content.name, "arguments": content.arguments}
-            made = {"id": f"call_{number}", "type": "function", "function": call}
-            if messages and messages[-1].get("tool_calls") and len(waiting) > 0:
-                messages[-1]["tool_calls"].append(made)
-            else:
-                messages.append({"role": "assistant", "content": None, "tool_calls": [made]})
-            waiting.append(made["id"])
-        elif part.author == "tool" and waiting:
-            messages += observed(waiting.pop(0), Document((part,)))
-        elif part.author == "tool":
-            messages.append({"role": "user", "content": POOLED.format(content)})
-        elif part.thought:
+    results: dict[int, list[Part]] = {}
+    for part in document:
+        if part.author == "tool" and part.call is not None:
+            results.setdefault(part.call, []).append(part)
+    calls: list[Part] = []
+    for part in document:
+        if isinstance(part.content, Call):
+            calls.append(part)
+        elif part.thought or (part.author == "tool" and part.call is not None):
             continue  # thoughts of other turns are not sent back
         else:
-            _say(messages, part.author, _part(content))
-    return messages
+            messages += _called(calls, results)
+            calls = []
+            if part.author == "tool":
+                messages.append({"role": "user", "content": POOLED.format(part.content)})
+            else:
+                _say(messages, part.author, _part(part.content))
+    return messages + _called(calls, results)
+
+
+def _called(calls: list[Part], results: dict[int, list[Part]]) -> list[dict[str, Any]]:
+    """Return the calls of one turn and their results."""
+    made, seen = [], []
+    for part in calls:
+        assert isinstance(part.content, Call) and part.call is not None
+        function = {"name": part.content.name, "arguments": part.content.arguments}
+        made.append({"id": f"call_{part.call}", "type": "function", "function": function})
+        result = results.get(part.call) or [Part("no result", "tool")]
+        seen.append((f"call_{part.call}", Document(tuple(result))))
+    return [{"role": "assistant", "content": None, "tool_calls": made}, *observed(seen)] if made else []
 
 
 def _say(messages: list[dict[str, Any]], role: str, part: dict[str, Any]) -> None:
@@ -58,15 +72,20 @@ def _part(content: Content) -> dict[str, Any]:
     return {"type": "text", "text": str(content)}
 
 
-def observed(call_id: str, seen: Document) -> list[dict[str, Any]]:
-    """Return what a call has returned: its words as the tool's, its pictures as a message after it."""
-    texts = [part.content for part in seen if isinstance(part.content, str)]
-    images = [part.content for part in seen if isinstance(part.content, Image)]
-    said = " ".join(texts) or ("the picture follows" if images else "done")
-    messages: list[dict[str, Any]] = [{"role": "tool", "tool_call_id": call_id, "content": said}]
-    if images:
-        messages.append({"role": "user", "content": [_part(image) for image in images]})
-    return messages
+def observed(results: list[tuple[str, Document]]) -> list[dict[str, Any]]:
+    """Return what the calls of one turn have returned, by their ids: words as the tools', then pictures as the user's.
+
+    Endpoints take nothing between the results of one turn.
+    """
+    messages: list[dict[str, Any]] = []
+    pictures: list[dict[str, Any]] = []
+    for call_id, seen in results:
+        images = [_part(part.content) for part in seen if isinstance(part.content, Image)]
+        texts = [part.content for part in seen if isinstance(part.content, str)]
+        said = " ".join(texts) or ("the picture follows" if images else "done")
+        messages.append({"role": "tool", "tool_call_id": call_id, "content": said})
+        pictures += images
+    return [*messages, {"role": "user", "content": pictures}] if pictures else messages
 
 
 def as_tools(acts: Mapping[str, Action], functions: tuple[Function, ...]) -> list[dict[str, Any]]:

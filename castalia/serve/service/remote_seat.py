@@ -8,12 +8,13 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx
+
 from castalia.actions.action import Action, Session
 from castalia.document import Call, Document, Part
 from castalia.engine.context import Context
 from castalia.engine.request import Actor, Budget, Reply, Sampling, Stopped
 from castalia.engine.shared import Mailbox
-from castalia.errors import CastaliaError
 from castalia.serve.errors import ApiError
 from castalia.serve.service.job import Job
 from castalia.serve.service.pieces import Acted, Done, Piece, Seen, Words
@@ -109,7 +110,7 @@ class RemoteSeat(Mailbox[RemoteEvent]):
         except TimeoutError:
             stopped = "time"
         except Exception as error:
-            self.give([], error if isinstance(error, CastaliaError) else _failed(self.service.url, error))
+            self.give([], error)
             return
         if request.stopped is None:
             request.stopped = stopped
@@ -130,10 +131,12 @@ class RemoteSeat(Mailbox[RemoteEvent]):
                         self._acts(request, call, thought=False)
                 return "length" if finish == "length" else "end"
             messages.append({"role": "assistant", "content": said or None, "tool_calls": calls})
+            results = []
             for call in ours:
                 seen = await _carried_out(session, self._acts(request, call, thought=True))
                 self._tell(request, Seen(seen))
-                messages += observed(call["id"], seen)
+                results.append((call["id"], seen))
+            messages += observed(results)
         return "length"
 
     def _acts(self, request: RemoteRequest, call: dict[str, Any], *, thought: bool) -> Call:
@@ -149,19 +152,23 @@ class RemoteSeat(Mailbox[RemoteEvent]):
         """Return words, calls and why it ended, of one turn."""
         body = self._body(request, messages, acts)
         said, calls, finish = "", dict[int, dict[str, Any]](), None
-        async for chunk in _chunks(self.service, body):
-            if usage := chunk.get("usage"):
-                request.usage += _usage(usage)
-            for choice in chunk.get("choices") or ():
-                delta = choice.get("delta") or {}
-                if thought := delta.get("reasoning_content") or delta.get("reasoning"):
-                    self._tell(request, Words("thought", thought))
-                if text := delta.get("content"):
-                    said += text
-                    self._tell(request, Words("answer", text))
-                for part in delta.get("tool_calls") or ():
-                    _add(calls.setdefault(part.get("index", 0), {}), part)
-                finish = choice.get("finish_reason") or finish
+        before = request.usage
+        try:
+            async for chunk in _chunks(self.service, body):
+                if usage := chunk.get("usage"):
+                    request.usage = before + _usage(usage)  # what is said in several chunks are running totals
+                for choice in chunk.get("choices") or ():
+                    delta = choice.get("delta") or {}
+                    if thought := delta.get("reasoning_content") or delta.get("reasoning"):
+                        self._tell(request, Words("thought", thought))
+                    if text := delta.get("content"):
+                        said += text
+                        self._tell(request, Words("answer", text))
+                    for part in delta.get("tool_calls") or ():
+                        _add(calls.setdefault(part.get("index", 0), {}), part)
+                    finish = choice.get("finish_reason") or finish
+        except (httpx.DecodingError, AttributeError, KeyError, TypeError, ValueError) as error:
+            raise _failed(self.service.url, "answers what is not understood", error) from error
         return said, [calls[number] for number in sorted(calls)], finish
 
     def _body(
@@ -219,17 +226,31 @@ def _add(call: dict[str, Any], part: dict[str, Any]) -> None:
 
 
 async def _chunks(service: Any, body: dict[str, Any]) -> AsyncGenerator[dict[str, Any]]:
-    """Yield what the endpoint streams. Raises ApiError with what it says if it refuses."""
-    async with service.client.stream("POST", f"{service.url}/chat/completions", json=body) as response:
-        if response.status_code != 200:
-            text = (await response.aread()).decode(errors="replace")
-            raise _refused(response.status_code, text)
-        async for line in response.aiter_lines():
-            if line.startswith("data:") and (data := line[5:].strip()) != "[DONE]":
-                chunk = json.loads(data)
-                if "error" in chunk:
-                    raise _refused(502, data)
-                yield chunk
+    """Yield what the endpoint streams. Raises ApiError with what it says if it refuses, or if it breaks off."""
+    begun = ended = False
+    try:
+        async with service.client.stream("POST", f"{service.url}/chat/completions", json=body) as response:
+            begun = True
+            if response.status_code != 200:
+                text = (await response.aread()).decode(errors="replace")
+                raise _refused(response.status_code, text)
+            async for line in response.aiter_lines():
+                data = line[5:].strip() if line.startswith("data:") else ""
+                if data == "[DONE]":
+                    ended = True
+                elif data:
+                    chunk = json.loads(data)
+                    if chunk.get("error"):
+                        raise _refused(502, data)
+                    ended = ended or any(choice.get("finish_reason") for choice in chunk.get("choices") or ())
+                    yield chunk
+    except (httpx.TransportError, httpx.InvalidURL) as error:
+        # What has ended has ended, however the connection is closed.
+        if not ended:
+            raise _failed(service.url, "broke off" if begun else "cannot be reached", error) from error
+    else:
+        if not ended:
+            raise ApiError(f"the model's endpoint {service.url} broke off before the answer was complete", 502)
 
 
 def _refused(status: int, text: str) -> ApiError:
@@ -242,8 +263,8 @@ def _refused(status: int, text: str) -> ApiError:
     return ApiError(f"the model's endpoint says: {said}", status if status in (400, 404, 413, 429) else 502)
 
 
-def _failed(url: str, error: Exception) -> ApiError:
-    return ApiError(f"the model's endpoint {url} cannot be reached: {error or type(error).__name__}", 502)
+def _failed(url: str, what: str, error: Exception) -> ApiError:
+    return ApiError(f"the model's endpoint {url} {what}: {str(error) or type(error).__name__}", 502)
 
 
 async def _carried_out(session: Session, call: Call) -> Document:

@@ -110,5 +110,5 @@ class Transcript:
         return [
             *self._more("thought", reply.thoughts),
             *self._more("answer", reply.answer),
-            Done(reply.stopped, reply.answer, usage_of(event.request)),
+            Done(reply.stopped, reply.answer, usage_of(event.request), reply.met),
         ]
