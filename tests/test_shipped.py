@@ -1,6 +1,8 @@
 """The model that comes with the package: as good as its card says, small, whole, and there for whoever installs it."""
 
 import os
+import re
+import shlex
 import subprocess
 import sys
 import zipfile
@@ -10,6 +12,7 @@ from typing import Any
 import pytest
 
 import castalia
+from castalia import cli
 from castalia.actions.catalog import build_actions
 from castalia.data.catalog import sources_of, tasks_of
 from castalia.data.sources import find
@@ -26,6 +29,7 @@ from castalia.tasks.talk import UNABLE
 from castalia.training.run import load_model, load_recipe_of, load_sources_of, load_weights
 
 REPOSITORY = Path(__file__).parents[1]
+README = REPOSITORY / "README.md"
 ASKED, OTHERWISE = 12, 2
 """Questions a family and difficulty, the first of those that its exam has asked; how many of a family's may be answered
 otherwise than then, by another processor's rounding."""
@@ -41,10 +45,17 @@ def found(model: Path) -> dict[str, Any]:
     return read_exam(model)
 
 
+@pytest.fixture
+def same_sources(found: dict[str, Any]) -> None:
+    """Skip where other data is here than what the exam was made of: its questions, and samples, are others."""
+    if sources_of(found["asked"]["tasks"]) != found["asked"]["sources"]:
+        pytest.skip("other data is here than what the exam was made of: its questions are others")
+
+
+@pytest.mark.usefixtures("same_sources")
 def test_it_answers_as_its_exam_says(model: Path, found: dict[str, Any]) -> None:
     data = load_recipe_of(model).data
-    if sources_of(tasks := tasks_of(sorted(data.mixture))) != found["asked"]["sources"]:
-        pytest.skip("other data is here than what the exam was made of: its questions are others")
+    tasks = tasks_of(sorted(data.mixture))
     way = usual_way(data, build_actions(("canvas", "tools")))
     engine = Engine(*load_model(model))
     asked = examine(engine, tasks, difficulties=EASY, n=ASKED, strategy=way, seed=SEED, kept=False)
@@ -76,6 +87,24 @@ def test_it_weighs_little_and_its_card_names_whose_data_it_was_made_of(model: Pa
 )
 def test_what_is_beyond_it_it_says_it_cannot_tell(question: str) -> None:
     assert castalia.load().ask(question) == UNABLE
+
+
+@pytest.mark.usefixtures("same_sources")
+def test_it_answers_as_readme_says(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = re.findall(r"^castalia ((?:ask \"|data sample ).*?)\s+# (.+)$", README.read_text(), re.M)
+    lines += [(words, "") for words in re.findall(r"^castalia (data sample [^#\n]*)$", README.read_text(), re.M)]
+    asked = 0
+    for words, answer in sorted(lines, key=lambda line: not line[0].startswith("data")):
+        monkeypatch.setattr(sys, "argv", ["castalia", *shlex.split(words)])
+        cli.main()
+        said = capfd.readouterr().out.strip().splitlines()
+        if words.startswith("ask"):
+            asked += 1
+            assert said[-1] == answer, words
+    assert asked > 7
 
 
 def test_whoever_installs_the_wheel_can_ask_it_without_anything_else(tmp_path: Path) -> None:
