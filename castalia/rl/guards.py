@@ -1,5 +1,6 @@
 """Guards: a run that collapses is stopped at once, goes back to its last good checkpoint, and says why."""
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -59,7 +60,9 @@ class Guards:
 
     def look(self, step: int, metrics: dict[str, Any]) -> None:
         """Take note of one step's metrics. Raises CollapseError if something has been wrong for too long."""
-        wrong = self._wrong(metrics)
+        looked_at = ("accuracy", "entropy", "repetition", "limited", "sampler_gap")
+        broken = [name for name in looked_at if not math.isfinite(metrics.get(name, 0.0))]
+        wrong = [f"{name} is not finite" for name in broken] or self._wrong(metrics)
         self.broken = {what: self.broken.get(what, 0) + 1 for what in wrong}
         if not wrong:
             self.good = step

@@ -68,9 +68,12 @@ def alone(directory: Path) -> Generator[None]:
                 if time.monotonic() > patience:
                     raise RecipeError(f"{directory} is being trained by another process") from error
                 time.sleep(0.1)
+            except OSError:
+                break  # a file system without locks
         yield
     finally:
-        fcntl.flock(opened, fcntl.LOCK_UN)  # also for workers, who have it open, too, and may outlive this
+        with contextlib.suppress(OSError):
+            fcntl.flock(opened, fcntl.LOCK_UN)  # also for workers, who have it open, too, and may outlive this
         os.close(opened)
 
 

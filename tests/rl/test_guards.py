@@ -22,6 +22,8 @@ WELL: dict[str, Any] = {
         ({"limited": 0.9}, "come to no end"),
         ({"sampler_gap": 0.1}, "sampler and trainer differ"),
         ({"accuracy": 0.05}, "accuracy is below"),
+        ({"entropy": float("nan")}, "entropy is not finite"),
+        ({"sampler_gap": float("inf")}, "sampler_gap is not finite"),
     ],
 )
 def test_what_stays_wrong_stops_the_run(wrong: dict[str, float], said: str) -> None:
