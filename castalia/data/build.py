@@ -58,8 +58,8 @@ def build(file: Path, out: Path) -> Built:
     file, out = Path(file), Path(out)
     built = Built(out)
     with _replaced(out) as unfinished, MediaWriter(unfinished) as media:
-        seen: set[bytes] = set()
-        offsets, held_out = [0], []
+        digests: dict[bytes, None] = {}  # in the order of the documents
+        offsets = [0]
         with (unfinished / DOCUMENTS).open("wb") as written:
             for number, line in _lines(file):
                 try:
@@ -69,19 +69,19 @@ def build(file: Path, out: Path) -> Built:
                     built.problems.append(f"{file.name} line {number}: {' '.join(str(error).split())}")
                     continue
                 digest = hashlib.sha256(json.dumps(record["parts"]).encode()).digest()
-                if digest in seen:
+                if digest in digests:
                     built.duplicates += 1
                     continue
-                seen.add(digest)
+                digests[digest] = None
                 written.write(json.dumps(record | {"line": number}, ensure_ascii=False).encode() + b"\n")
                 offsets.append(written.tell())
-                held_out.append(digest[0] % HELD_OUT == 0)
         built.documents, built.images, built.sounds = len(offsets) - 1, media.images, media.sounds
         if not built.documents:
             first = f"; the first: {built.problems[0]}" if built.problems else ""
             raise DataError(f"there is no document in {file} that can be used{first}")
-        held_out[-1] |= not any(held_out)
         np.save(unfinished / OFFSETS, np.array(offsets, np.int64))
+        least = min(digests)
+        held_out = [digest[0] < 256 / HELD_OUT or digest == least for digest in digests]
         np.save(unfinished / SIDES, np.array(held_out))
         said = {name: getattr(built, name) for name in ("documents", "skipped", "duplicates", "images", "sounds")}
         (unfinished / SUMMARY).write_text(json.dumps({"format": FORMAT, "file": file.name, **said}))

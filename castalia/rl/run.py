@@ -57,6 +57,8 @@ def practise(
     processes, held = Processes(), ExitStack()
     pool: RayRollouts | None = None
     try:
+        if homework.training.log_every != 1:
+            raise RecipeError("training.log_every must be 1 in homework: the guards look at every step that is told")
         if processes.world > 1 and not workers:
             raise RecipeError("several processes train on what others roll out: give --workers, and a Ray cluster")
         if processes.is_first:
