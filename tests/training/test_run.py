@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -147,13 +148,19 @@ def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path, tiny: Recipe) 
         create_run(tiny, tmp_path / "file" / "run")
 
 
+def started(command: Any, directory: Path, lines: int) -> subprocess.Popen:
+    """Start training in `directory`; return the process when so many lines of metrics are written, or it has ended."""
+    process = command.start(directory)
+    while process.poll() is None and len(read_metrics(directory / "metrics.jsonl")) < lines:
+        time.sleep(0.005)
+    return process
+
+
 def test_ctrl_c_ends_a_run_with_a_word_and_the_same_command_goes_on(
     command: Any, undisturbed: Path, assert_same_run: Callable, tmp_path: Path
 ) -> None:
     directory = tmp_path / "run"
-    process = command.start(directory)
-    while process.poll() is None and len(read_metrics(directory / "metrics.jsonl")) < 8:
-        time.sleep(0.005)
+    process = started(command, directory, lines=8)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers too
     output, errors = process.communicate()
     assert process.returncode == 130
@@ -168,9 +175,7 @@ def test_a_second_process_is_kept_out_of_a_run(
     command: Any, undisturbed: Path, assert_same_run: Callable, tmp_path: Path
 ) -> None:
     directory = tmp_path / "run"
-    first = command.start(directory)
-    while first.poll() is None and len(read_metrics(directory / "metrics.jsonl")) < 3:
-        time.sleep(0.005)
+    first = started(command, directory, lines=3)
     os.killpg(first.pid, signal.SIGSTOP)
     second = command.run(directory)
     os.killpg(first.pid, signal.SIGCONT)
